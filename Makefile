@@ -1,0 +1,133 @@
+# SPDX-License-Identifier: MIT
+#
+# make            the library, the programs, the examples
+# make demo       a real server, loaded by foreign clients (about 30 s)
+# make check      every test; SAN=address,undefined for a sanitizer build
+# make perf       the floors: the same loops on bare liburing and on peal
+# make install    PREFIX=/usr/local DESTDIR=
+# make V=1        show the commands
+
+SAN ?=
+BUILD ?= build$(if $(SAN),/san-$(subst $(comma),-,$(SAN)))
+CC ?= cc
+CXX ?= c++
+AR ?= ar
+OPT ?= -O2 -g
+PREFIX ?= /usr/local
+DESTDIR ?=
+PKG_CONFIG ?= pkg-config
+comma := ,
+
+WARN = -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes \
+	-Wpointer-arith -Wundef -Wvla $(if $(WERROR),-Werror)
+STD = -std=c11 -D_GNU_SOURCE -pthread
+INC = -Iinclude -I.
+SANFLAGS = $(if $(SAN),-fsanitize=$(SAN) -fno-omit-frame-pointer \
+	-fno-sanitize-recover=all)
+ALL_CFLAGS = $(STD) $(INC) $(WARN) $(OPT) $(SANFLAGS) $(CFLAGS)
+
+URING_LIBS = $(shell $(PKG_CONFIG) --libs liburing 2>/dev/null || echo -luring)
+LIBS = $(URING_LIBS) -pthread
+CHECK_LIBS = $(shell $(PKG_CONFIG) --libs check 2>/dev/null)
+# A sanitizer brings its own allocator: jemalloc stays out of those builds.
+JEMALLOC_LIBS = $(if $(SAN),,$(shell $(PKG_CONFIG) --libs jemalloc 2>/dev/null))
+
+Q = $(if $(V),,@)
+say = $(if $(V),,@printf '  %-6s %s\n' $(1) $(2))
+
+lib_src  := $(wildcard lib/*.c)
+nbd_src  := $(wildcard examples/nbd/*.c)
+ex_src   := $(wildcard examples/*.c)
+perf_src := $(wildcard perf/floor_*.c)
+test_src := $(wildcard test/unit_*.c test/conform_*.c test/fault_*.c \
+	test/proof_*.c)
+help_src := $(filter-out $(test_src),$(wildcard test/*.c))
+all_src  := $(lib_src) $(nbd_src) $(ex_src) $(perf_src) $(test_src) $(help_src) \
+	$(filter-out $(perf_src),$(wildcard perf/*.c))
+
+obj = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))
+lib := $(BUILD)/libpeal.a
+nbd := $(BUILD)/bin/peal-nbd
+examples := $(patsubst examples/%.c,$(BUILD)/examples/%,$(ex_src))
+perfs := $(patsubst perf/%.c,$(BUILD)/perf/%,$(perf_src))
+tests := $(patsubst test/%.c,$(BUILD)/test/%,$(test_src))
+
+.PHONY: all lib examples tests perf check demo install clean
+.DELETE_ON_ERROR:
+.SECONDARY:
+
+all: lib $(if $(nbd_src),$(nbd)) examples
+lib: $(lib)
+examples: $(examples)
+
+$(BUILD)/obj/%.o: %.c
+	@mkdir -p $(@D)
+	$(call say,CC,$<)
+	$(Q)$(CC) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
+
+$(lib): $(call obj,$(lib_src))
+	$(call say,AR,$@)
+	$(Q)rm -f $@ && $(AR) rcs $@ $^
+
+$(nbd): $(call obj,$(nbd_src)) $(lib)
+	@mkdir -p $(@D)
+	$(call say,LD,$@)
+	$(Q)$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS)
+
+$(BUILD)/examples/%: $(BUILD)/obj/examples/%.o $(lib)
+	@mkdir -p $(@D)
+	$(call say,LD,$@)
+	$(Q)$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS)
+
+perf_help := $(call obj,$(filter-out $(perf_src),$(wildcard perf/*.c)))
+$(BUILD)/perf/%: $(BUILD)/obj/perf/%.o $(perf_help) $(lib)
+	@mkdir -p $(@D)
+	$(call say,LD,$@)
+	$(Q)$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS) -lm
+
+$(BUILD)/test/%: $(BUILD)/obj/test/%.o $(call obj,$(help_src)) $(lib)
+	@mkdir -p $(@D)
+	$(call say,LD,$@)
+	$(Q)$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS) $(CHECK_LIBS) \
+		$(JEMALLOC_LIBS)
+
+tests: $(tests)
+
+check: packages
+	@$(MAKE) --no-print-directory all tests $(perfs) SAN=$(SAN) BUILD=$(BUILD)
+	@BUILD=$(BUILD) SAN=$(SAN) CC="$(CC)" CXX="$(CXX)" test/run
+
+.PHONY: packages
+packages:
+	@test/packages check
+
+demo:
+	@examples/nbd/demo
+
+perf: $(perfs)
+	@for p in $(perfs); do $$p || exit 1; done
+
+compile_commands.json: Makefile $(all_src)
+	@{ sep='['; for f in $(all_src); do \
+	  printf '%s\n {"directory":"%s","file":"%s","command":"%s -c %s"}' \
+	    "$$sep" "$(CURDIR)" "$$f" '$(CC) $(strip $(ALL_CFLAGS))' "$$f"; \
+	  sep=','; done; printf '\n]\n'; } > $@
+
+install: lib $(nbd)
+	install -d $(DESTDIR)$(PREFIX)/lib/pkgconfig $(DESTDIR)$(PREFIX)/bin \
+		$(DESTDIR)$(PREFIX)/include/peal
+	install -m 644 $(lib) $(DESTDIR)$(PREFIX)/lib/
+	install -m 644 include/peal.h $(DESTDIR)$(PREFIX)/include/
+	install -m 644 include/peal/*.h $(DESTDIR)$(PREFIX)/include/peal/
+	install -m 755 $(nbd) $(DESTDIR)$(PREFIX)/bin/
+	printf '%s\n' 'prefix=$(PREFIX)' 'Name: peal' \
+		'Description: completion-based I/O' 'Version: 0.1.0' \
+		'Cflags: -I$${prefix}/include' \
+		'Libs: -L$${prefix}/lib -lpeal -pthread' \
+		'Requires.private: liburing' 'Requires: liburing' \
+		> $(DESTDIR)$(PREFIX)/lib/pkgconfig/peal.pc
+
+clean:
+	rm -rf build compile_commands.json
+
+-include $(patsubst %.c,$(BUILD)/obj/%.d,$(all_src))

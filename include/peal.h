@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * peal: completion-based I/O for C.
+ *
+ * You start an operation (an op) on a ring and name a handler. The operation
+ * goes to the kernel; when it is done, the ring calls the handler with the
+ * result. That is all there is; the rest of this comment is what you may rely
+ * on, once, for every function in every header.
+ *
+ * Conventions
+ *   Ring       One thread's loop. A ring belongs to the thread that opened it;
+ *              only peal_post() may be called from another thread (and from a
+ *              signal handler).
+ *   Op         Every function that starts one has this form: the ring, the
+ *              arguments of the system call in its order, PEAL_ flags, the
+ *              handler, its context. It returns a handle (> 0) or a negative
+ *              error, in which case nothing was started and the handler will
+ *              never be called.
+ *   Handler    Called exactly once with a terminal completion for each op that
+ *              was started; before it any number of times with PEAL_MORE set,
+ *              for ops whose block says so. Handlers run only inside
+ *              peal_ring_run(), peal_ring_turn() and peal_ring_close(), never
+ *              inside the call that started the op. A handler may start and
+ *              cancel ops, its own included, and stop the ring.
+ *              NULL means that nobody wants to know.
+ *   Lent       Every pointer given to an op (buffer, path, address, iovec
+ *              array, message header, and what they point to) is lent to the
+ *              ring until the op's terminal completion, whatever was
+ *              cancelled or closed meanwhile. Nothing is copied unless a block
+ *              says "copied".
+ *   Errors     A negative Linux errno, from every function, on every system;
+ *              peal_strerror() explains it in a sentence. Every op can
+ *              fail at once with -EAGAIN (as many ops in flight as
+ *              options.max_ops allows: wait for one to finish; nothing
+ *              happened), -EINVAL (a flag this op does not have), -EBADF
+ *              (the fd is being closed by peal_close_drained()), -EOPNOTSUPP
+ *              (the kernel lacks the operation; see peal_ring_explain()) and
+ *              -ESHUTDOWN (the ring is closing). Every op
+ *              can complete with -ECANCELED and -ETIMEDOUT.
+ *   Misuse     Calls that can only be a bug (wrong thread, a ring used in a
+ *              forked child) stop the program with file, line and op.
+ *   Units      len is bytes, count is items, _ns is nanoseconds, due_ns is
+ *              a time on the ring's clock (CLOCK_MONOTONIC).
+ *   Memory     Starting an op allocates nothing. Everything is allocated by
+ *              peal_ring_open().
+ */
+#ifndef PEAL_H
+#define PEAL_H
+
+#include "peal/op.h"
+#include "peal/ring.h"
+#include "peal/time.h"
+#include "peal/file.h"
+#include "peal/net.h"
+
+#endif
