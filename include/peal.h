@@ -43,6 +43,27 @@
  *              a time on the ring's clock (CLOCK_MONOTONIC).
  *   Memory     Starting an op allocates nothing. Everything is allocated by
  *              peal_ring_open().
+ *
+ * How to read a function's block
+ *   What it does comes first, then its arguments. Numbers are copied when you
+ *   call; a pointer says whether it is copied or lent. Three arguments mean
+ *   the same everywhere and are not repeated: ring, the caller's own; handler,
+ *   which gets the completion, or NULL; ctx, which is handed to the handler
+ *   and never looked at. Then, always in this order:
+ *     Result    of an op: done->result when it went well; of any other
+ *               function: what it returns
+ *     Errors    those worth handling, each with its cause, beyond the ones
+ *               above; in done->result unless "returned at once"
+ *     Lifetime  until when which memory is lent, or how long a result lives
+ *     Thread    who may call it; "the ring's": the thread that opened it
+ *     Engines   what runs it. "io_uring 5.6": from that Linux on; peal finds
+ *               out by asking the kernel, never by its version. After "else",
+ *               what an engine without the operation does: "at once" calls
+ *               the plain system call, which cannot block; "readiness" waits
+ *               until fd is ready, then calls it; "pool" calls it on a worker
+ *               thread. Today io_uring is the only engine: readiness and
+ *               pool are to come, and -EOPNOTSUPP until then
+ *     Memory    what it allocates
  */
 #ifndef PEAL_H
 #define PEAL_H

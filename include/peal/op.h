@@ -42,42 +42,124 @@ typedef void peal_handler(struct peal_ring *ring,
 /* allocate, zero range */
 #define PEAL_KEEP_SIZE	(1u << 17)
 
-/* Does nothing, through the whole machinery. Result: 0. */
+/*
+ * Does nothing, through the whole machinery: to measure it, to test with it.
+ *   flags    0 or PEAL_ASYNC
+ * Result     0
+ * Errors     none of its own
+ * Lifetime   nothing is lent
+ * Thread     the ring's
+ * Engines    io_uring 5.1; else at once
+ * Memory     none
+ */
 peal_op peal_nop(struct peal_ring *ring, unsigned flags,
 		 peal_handler *handler, void *ctx);
 
-/* Completes when fd is ready for one of events (poll.h's POLLIN, ...).
- * Result: the ready events. */
+/*
+ * Completes when fd is ready for one of events.
+ *   fd       a socket, pipe, terminal, eventfd, ...; a regular file is always
+ *            ready
+ *   events   poll.h's POLLIN, POLLOUT, ...
+ *   flags    0 or PEAL_ASYNC
+ * Result     the ready events, which may hold POLLERR and POLLHUP unasked
+ * Errors     -EBADF: fd is not open
+ * Lifetime   nothing is lent
+ * Thread     the ring's
+ * Engines    io_uring 5.1; else readiness
+ * Memory     none
+ */
 peal_op peal_poll(struct peal_ring *ring, peal_fd fd, unsigned events,
 		  unsigned flags, peal_handler *handler, void *ctx);
 
-/* The same, again and again: each completion but the last has PEAL_MORE. It
- * is edge-triggered: take what is there before you return. */
+/*
+ * Completes, again and again, when fd becomes ready for one of events. It is
+ * edge-triggered: take all that is there before you return; what is left is not
+ * reported again. After POLLHUP or POLLERR cancel it.
+ *   fd, events, flags  as peal_poll
+ * Result     the ready events, with PEAL_MORE; the last one, without, is an
+ *            error: -ECANCELED, ...
+ * Errors     as peal_poll
+ * Lifetime   as peal_poll
+ * Thread     the ring's
+ * Engines    io_uring 5.13; before: peal_poll started again by the library;
+ *            else readiness
+ * Memory     none
+ */
 peal_op peal_poll_multishot(struct peal_ring *ring, peal_fd fd,
 			    unsigned events, unsigned flags,
 			    peal_handler *handler, void *ctx);
 
-/* Asks that an op end early. Its own terminal completion says what became of
- * it: -ECANCELED, or its result if that won.
- * The cancel's own result: 0 cancelled, -EALREADY running and cannot be
- * interrupted, -ENOENT finished meanwhile. Returns -ENOENT at once when
- * the handle is not in flight. handler may be NULL; then the cancel takes no
- * room and cannot fail with -EAGAIN; it returns 0. */
+/*
+ * Asks that an op end early. What became of the op, its own terminal completion
+ * says: -ECANCELED, or its result if that won; its buffers are lent until then.
+ * Asking twice is harmless.
+ *   op       a handle, of any age
+ *   flags    0
+ *   handler  gets the cancel's own result; NULL: the cancel takes no room,
+ *            cannot fail with -EAGAIN, and 0 is returned for a handle
+ * Result     0: cancelled; -EALREADY: it runs and cannot be interrupted, it
+ *            will complete in its own time; -ENOENT: it finished meanwhile
+ * Errors     -ENOENT, returned at once: op is not in flight
+ * Lifetime   nothing is lent; op may have completed before or after the
+ *            cancel's handler runs
+ * Thread     the ring's
+ * Engines    io_uring 5.5; else every engine
+ * Memory     none
+ */
 peal_op peal_cancel(struct peal_ring *ring, peal_op op, unsigned flags,
 		    peal_handler *handler, void *ctx);
 
-/* The same for every op in flight on fd. Result: how many were asked. */
+/*
+ * Asks, as peal_cancel, that every op in flight on fd end early.
+ *   fd       need not be open any more
+ *   flags    0
+ *   handler  gets the count; may be NULL, as for peal_cancel
+ * Result     how many ops were asked; each says itself what became of it
+ * Errors     none of its own
+ * Lifetime   as peal_cancel
+ * Thread     the ring's
+ * Engines    as peal_cancel
+ * Memory     none
+ */
 peal_op peal_cancel_fd(struct peal_ring *ring, peal_fd fd, unsigned flags,
 		       peal_handler *handler, void *ctx);
 
-/* The same for every op of the ring. Result: how many were asked. */
+/*
+ * Asks, as peal_cancel, that every op in flight on the ring end early.
+ *   flags    0
+ *   handler  as for peal_cancel_fd
+ * Result     as peal_cancel_fd
+ * Errors     none of its own
+ * Lifetime   as peal_cancel
+ * Thread     the ring's
+ * Engines    as peal_cancel
+ * Memory     none
+ */
 peal_op peal_cancel_all(struct peal_ring *ring, unsigned flags,
 			peal_handler *handler, void *ctx);
 
-/* Is this handle in flight? Result: 1 or 0. */
+/*
+ * Whether a handle's op has not had its terminal completion yet.
+ *   op       a handle, of any age
+ * Result     1 or 0; within the op's terminal handler 0
+ * Errors     none
+ * Lifetime   nothing is lent
+ * Thread     the ring's
+ * Engines    all
+ * Memory     none
+ */
 int peal_op_in_flight(struct peal_ring *ring, peal_op op);
 
-/* A sentence for a negative errno. Never NULL. */
+/*
+ * Explains an error in a sentence.
+ *   error    a negative errno; any other value is answered too
+ * Result     the sentence, its errno's name included; never NULL
+ * Errors     none
+ * Lifetime   of the program
+ * Thread     any
+ * Engines    all
+ * Memory     none
+ */
 const char *peal_strerror(int64_t error);
 
 #ifdef __cplusplus

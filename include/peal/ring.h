@@ -40,61 +40,228 @@ struct peal_ring_options {
 #define PEAL_RING_SQPOLL (1u << 0) /* a kernel thread takes submissions */
 #define PEAL_RING_IOPOLL (1u << 1) /* poll the device; O_DIRECT files only */
 
-/* Opens a ring for the calling thread. options may be NULL. Returns 0 or an
- * error; then peal_open_reason() says why, and what to do about it. */
+/*
+ * Opens a ring; the calling thread owns it from now on. SIGPIPE is blocked for
+ * this thread, so that a broken connection is an error and not the end.
+ *   out_ring gets the ring
+ *   options  copied, with what it points to; NULL: all defaults. Start from
+ *            PEAL_RING_OPTIONS
+ * Result     0
+ * Errors     each with its numbers and remedy in peal_open_reason(): -EPERM:
+ *            io_uring is forbidden (seccomp, a container, the sysctl
+ *            kernel.io_uring_disabled); -ENOSYS: the kernel has none; -ENOMEM:
+ *            memory, or RLIMIT_MEMLOCK; -EMFILE, -ENFILE: too many open files;
+ *            -EINVAL: an option, or an unknown engine
+ * Lifetime   of the ring: until peal_ring_close() returns 0. A forked child has
+ *            no rings: using one there is misuse
+ * Thread     the caller's becomes the ring's
+ * Engines    picked here: options.engine, else PEAL_ENGINE in the environment,
+ *            else the best; today "uring" is the only one
+ * Memory     everything the ring will ever need, by options.allocator; the
+ *            table is touched as it fills
+ */
 int peal_ring_open(struct peal_ring **out_ring,
 		   const struct peal_ring_options *options);
 
-/* Why this thread's last peal_ring_open() failed: cause, numbers, remedy. */
+/*
+ * Why this thread's last peal_ring_open() failed: cause, numbers, remedy.
+ * Result     a sentence; never NULL
+ * Errors     none
+ * Lifetime   until this thread's next peal_ring_open()
+ * Thread     any
+ * Engines    all
+ * Memory     none
+ */
 const char *peal_open_reason(void);
 
-/* Runs handlers until nothing is in flight (returns 0) or until
- * peal_ring_stop() (returns 1). */
+/*
+ * Runs handlers until there is no reason to go on: nothing in flight, nothing
+ * posted, nothing held.
+ * Result     0: no reason to go on; 1: peal_ring_stop() was called
+ * Errors     the engine's, when it broke down for good (a seccomp filter set
+ *            too late, ...): the ring can then only be closed
+ * Lifetime   nothing is lent
+ * Thread     the ring's; not inside a handler
+ * Engines    all
+ * Memory     none
+ */
 int peal_ring_run(struct peal_ring *ring);
 
-/* One turn: submits, waits at most timeout_ns for a completion, runs handlers.
- * 0 does not wait, PEAL_FOREVER has no limit. Returns how many handlers
- * ran. A signal may end the wait early. */
+/*
+ * One turn of the loop: submits, waits for a completion, runs the handlers of
+ * all that have completed.
+ *   timeout_ns nanoseconds to wait at most; 0: not at all; PEAL_FOREVER: no
+ *              limit
+ * Result       how many handlers and posts ran; 0 when the time passed, or a
+ *              signal ended the wait
+ * Errors       as peal_ring_run
+ * Lifetime     nothing is lent
+ * Thread       the ring's; not inside a handler
+ * Engines      all
+ * Memory       none
+ */
 int peal_ring_turn(struct peal_ring *ring, uint64_t timeout_ns);
 
-/* Makes run return when the handler that is running has returned. */
+/*
+ * Makes peal_ring_run() return 1 when the handler that is running has returned.
+ * What is in flight stays in flight: run again, or close. Outside of a run it
+ * ends the next one.
+ * Result     none
+ * Errors     none
+ * Lifetime   nothing is lent
+ * Thread     the ring's; other threads post a function that calls it
+ * Engines    all
+ * Memory     none
+ */
 void peal_ring_stop(struct peal_ring *ring);
 
-/* A reason to keep running though nothing is in flight (posts will come).
- * Each hold wants one release. */
+/*
+ * A reason for peal_ring_run() to go on though nothing is in flight: posts will
+ * come. Each hold wants one release.
+ * Result     none
+ * Errors     none
+ * Lifetime   nothing is lent
+ * Thread     the ring's
+ * Engines    all
+ * Memory     none
+ */
 void peal_ring_hold(struct peal_ring *ring);
+
+/*
+ * Takes a hold back.
+ * Result     none
+ * Errors     none; a release without a hold is misuse
+ * Lifetime   nothing is lent
+ * Thread     the ring's
+ * Engines    all
+ * Memory     none
+ */
 void peal_ring_release(struct peal_ring *ring);
 
-/* Refuses new ops, cancels those in flight, runs handlers until all are done,
- * frees the ring. Returns 0; -ETIMEDOUT when timeout_ns passed first: the ring
- * is still there (peal_ring_dump() lists what the kernel has not let go of;
- * call again, or leave it and its buffers alone); -EDEADLK inside a handler. */
+/*
+ * Refuses new ops (-ESHUTDOWN), cancels those in flight, runs their handlers
+ * until all are done, then frees the ring. It drains because leaving a ring
+ * does not stop the kernel from writing into your buffers.
+ *   timeout_ns nanoseconds to wait at most; PEAL_FOREVER: no limit
+ * Result       0: the ring is gone
+ * Errors       -ETIMEDOUT: the kernel has not let go of everything, and the
+ *              ring is still there: peal_ring_dump() lists what is left; call
+ *              again, or leave the ring and all that was lent to it alone, for
+ *              ever; -EDEADLK: called inside a handler
+ * Lifetime     after 0 nothing is lent any more, and ring is no ring
+ * Thread       the ring's; no peal_post() may come during or after it
+ * Engines      all
+ * Memory       gives everything back
+ */
 int peal_ring_close(struct peal_ring *ring, uint64_t timeout_ns);
 
-/* The time of this turn, on CLOCK_MONOTONIC. */
+/*
+ * The time of this turn: read once per turn, so all handlers of a turn agree.
+ * Result     nanoseconds, of CLOCK_MONOTONIC
+ * Errors     none
+ * Lifetime   nothing is lent
+ * Thread     the ring's
+ * Engines    all
+ * Memory     none
+ */
 uint64_t peal_ring_now(struct peal_ring *ring);
 
-/* Ops in flight. */
+/*
+ * How many ops have been started and have not completed.
+ * Result     a count
+ * Errors     none
+ * Lifetime   nothing is lent
+ * Thread     the ring's
+ * Engines    all
+ * Memory     none
+ */
 uint32_t peal_ring_in_flight(struct peal_ring *ring);
 
+/*
+ * The name of the engine in use.
+ * Result     "uring"; never NULL
+ * Errors     none
+ * Lifetime   of the program
+ * Thread     the ring's
+ * Engines    all
+ * Memory     none
+ */
 const char *peal_ring_engine(struct peal_ring *ring);
+
+/*
+ * Why this engine: what was asked for, what was found. Print it at start.
+ * Result     a sentence; never NULL
+ * Errors     none
+ * Lifetime   of the ring
+ * Thread     the ring's
+ * Engines    all
+ * Memory     none
+ */
 const char *peal_ring_engine_reason(struct peal_ring *ring);
 
-/* For embedding in another loop: a descriptor that polls readable when
- * peal_ring_turn(ring, 0) has something to do, and how long to wait for it. */
+/*
+ * A descriptor that polls readable when peal_ring_turn(ring, 0) has something
+ * to do: to embed the ring in another loop. Wait for it there, for at most
+ * peal_ring_timeout_ns(); then call peal_ring_turn(ring, 0). Call that once
+ * also after starting ops outside of a handler: it is what submits them.
+ * Result     the descriptor; poll it, do nothing else with it
+ * Errors     -EOPNOTSUPP: the engine has none
+ * Lifetime   of the ring
+ * Thread     the ring's
+ * Engines    io_uring
+ * Memory     none
+ */
 int peal_ring_fd(struct peal_ring *ring);
+
+/*
+ * How long another loop may wait for peal_ring_fd() before it calls
+ * peal_ring_turn(ring, 0) for a timer or for what is ready already.
+ * Result     nanoseconds from now; 0: call now; PEAL_FOREVER: no limit
+ * Errors     none
+ * Lifetime   true until the next call on the ring
+ * Thread     the ring's
+ * Engines    all
+ * Memory     none
+ */
 uint64_t peal_ring_timeout_ns(struct peal_ring *ring);
 
-/* Calls fn(ring, ctx) on the ring's thread, in the order posted. The only
- * call for other threads; async-signal-safe. Returns 0, or -EAGAIN when
- * max_posts are waiting. The ring must not be closed meanwhile. */
+/*
+ * Calls fn(ring, ctx) on the ring's thread, soon, in the order posted; wakes
+ * the ring if it waits.
+ *   fn       runs inside peal_ring_run() or peal_ring_turn(), like a handler
+ *   ctx      handed to fn, never looked at: keep what it points to until then
+ * Result     0: fn will run
+ * Errors     -EAGAIN: options.max_posts wait already, nothing was posted
+ * Lifetime   the ring must not be closed before the call has returned
+ * Thread     any, and signal handlers: the only call that is
+ * Engines    all
+ * Memory     none
+ */
 typedef void peal_post_fn(struct peal_ring *ring, void *ctx);
 int peal_post(struct peal_ring *ring, peal_post_fn *fn, void *ctx);
 
-/* One line per op in flight: op, fd, age, state. */
+/*
+ * Writes one line per op in flight: op, fd, age, state.
+ *   out      lent for the call
+ * Result     none
+ * Errors     none; what out says, ferror() tells
+ * Lifetime   nothing is lent
+ * Thread     the ring's
+ * Engines    all
+ * Memory     what stdio takes
+ */
 void peal_ring_dump(struct peal_ring *ring, FILE *out);
 
-/* Every feature: on or off, and why, with the remedy. */
+/*
+ * Writes one line per feature: on or off, why, and the remedy.
+ *   out      lent for the call
+ * Result     none
+ * Errors     as peal_ring_dump
+ * Lifetime   nothing is lent
+ * Thread     the ring's
+ * Engines    all
+ * Memory     what stdio takes
+ */
 void peal_ring_explain(struct peal_ring *ring, FILE *out);
 
 #define PEAL_STATS_OPS 80
@@ -119,9 +286,28 @@ struct peal_stats {
 	uint64_t by_op[PEAL_STATS_OPS]; /* submitted, by peal_opcode_name() */
 };
 
+/*
+ * Copies the ring's counters.
+ *   out_stats set its size first; only that much is written
+ * Result      none
+ * Errors      none
+ * Lifetime    the copy is yours
+ * Thread      the ring's
+ * Engines     all
+ * Memory      none
+ */
 void peal_ring_stats(struct peal_ring *ring, struct peal_stats *out_stats);
 
-/* "read", "accept", ...; NULL past the last. */
+/*
+ * The name of an opcode, for peal_stats.by_op.
+ *   opcode   0, 1, ...: io_uring's numbers
+ * Result     "read", "accept", ...; NULL past the last
+ * Errors     none
+ * Lifetime   of the program
+ * Thread     any
+ * Engines    all
+ * Memory     none
+ */
 const char *peal_opcode_name(unsigned opcode);
 
 #ifdef __cplusplus

@@ -13,20 +13,53 @@ extern "C" {
 #define PEAL_MS UINT64_C(1000000)
 #define PEAL_S  UINT64_C(1000000000)
 
-/* Completes ns nanoseconds from now. Result: 0. */
+/*
+ * Completes ns nanoseconds from now. Costs no system call: timers are kept in
+ * user space, and the loop's own wait ends at the next one.
+ *   ns       nanoseconds, counted in a handler from the time of this turn,
+ *            elsewhere from the call; 0: the next turn
+ *   flags    0
+ * Result     0, not early; late by what other handlers take
+ * Errors     none of its own
+ * Lifetime   nothing is lent
+ * Thread     the ring's
+ * Engines    all
+ * Memory     none
+ */
 peal_op peal_sleep(struct peal_ring *ring, uint64_t ns, unsigned flags,
 		   peal_handler *handler, void *ctx);
 
-/* Moves a sleep in flight: it completes ns nanoseconds from now instead.
- * Returns 0, -ENOENT if it is not in flight, -EINVAL if it is no sleep. */
+/*
+ * Moves a sleep in flight: it completes ns nanoseconds from now instead.
+ * Cheaper than a cancel and a new sleep; what an idle timeout wants.
+ *   sleep    the handle peal_sleep() gave
+ *   ns       as peal_sleep
+ * Result     0
+ * Errors     -ENOENT: it is not in flight; -EINVAL: it is no sleep
+ * Lifetime   nothing is lent
+ * Thread     the ring's
+ * Engines    all
+ * Memory     none
+ */
 int peal_sleep_again(struct peal_ring *ring, peal_op sleep, uint64_t ns);
 
-/* Puts a deadline, ns nanoseconds from now, on an op in flight. At the
- * deadline the op is cancelled and completes with -ETIMEDOUT (or with its
- * result, if that won). With PEAL_EARLY the handler is called at the deadline
- * with -ETIMEDOUT and PEAL_MORE, and again when the kernel has let go.
- * A second call replaces the first. PEAL_FOREVER removes the deadline.
- * Returns 0, -ENOENT (not in flight) or -EINVAL (a flag). */
+/*
+ * Puts a deadline on an op in flight; a second call replaces the first. At the
+ * deadline the op is cancelled: it completes with -ETIMEDOUT and
+ * PEAL_TIMED_OUT, or with its result, if that won.
+ *   op       a handle
+ *   ns       nanoseconds from now, as peal_sleep; PEAL_FOREVER: no deadline
+ *   flags    0, or PEAL_EARLY: two stages. The handler is called at the
+ *            deadline with -ETIMEDOUT and PEAL_MORE ("answer your client"), and
+ *            again, terminal, when the kernel has let go
+ * Result     0
+ * Errors     -ENOENT: op is not in flight; -EINVAL: a flag, or op is a cancel
+ * Lifetime   what was lent to op stays lent until its terminal completion, the
+ *            deadline notwithstanding: a disk read often cannot be cancelled
+ * Thread     the ring's
+ * Engines    all
+ * Memory     none
+ */
 int peal_deadline(struct peal_ring *ring, peal_op op, uint64_t ns,
 		  unsigned flags);
 
