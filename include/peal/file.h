@@ -98,7 +98,8 @@ peal_op peal_close(struct peal_ring *ring, peal_fd fd, unsigned flags,
  *   fd       as peal_close
  *   flags    0 or PEAL_ASYNC
  * Result     0
- * Errors     as peal_close
+ * Errors     as peal_close; -EBADF, returned at once: it is being drained
+ *            already; -ECANCELED: the draining was cancelled, fd is still open
  * Lifetime   what was lent to the ops on fd comes back with their terminal
  *            completions, all of them before this one
  * Thread     the ring's; only this ring's ops are known

@@ -85,8 +85,8 @@ peal_op peal_accept(struct peal_ring *ring, peal_fd fd,
  * again, if you want more; at once after -EMFILE would spin.
  *   fd       a listening socket
  *   flags    0 or PEAL_ASYNC
- * Result     a new fd, as peal_accept, with PEAL_MORE; the last completion, the
- *            one without, is an error
+ * Result     a new fd, as peal_accept, with PEAL_MORE; without it, the last: an
+ *            error, or after a cancel a last new fd
  * Errors     as peal_accept
  * Lifetime   nothing is lent
  * Thread     the ring's

@@ -76,8 +76,8 @@ peal_op peal_poll(struct peal_ring *ring, peal_fd fd, unsigned events,
  * edge-triggered: take all that is there before you return; what is left is not
  * reported again. After POLLHUP or POLLERR cancel it.
  *   fd, events, flags  as peal_poll
- * Result     the ready events, with PEAL_MORE; the last one, without, is an
- *            error: -ECANCELED, ...
+ * Result     the ready events, with PEAL_MORE; without it, the last: an error,
+ *            -ECANCELED, or what a cancel came too late for
  * Errors     as peal_poll
  * Lifetime   as peal_poll
  * Thread     the ring's
@@ -97,8 +97,9 @@ peal_op peal_poll_multishot(struct peal_ring *ring, peal_fd fd,
  *   flags    0
  *   handler  gets the cancel's own result; NULL: the cancel takes no room,
  *            cannot fail with -EAGAIN, and 0 is returned for a handle
- * Result     0: cancelled; -EALREADY: it runs and cannot be interrupted, it
- *            will complete in its own time; -ENOENT: it finished meanwhile
+ * Result     a handle, or 0 with handler NULL. done->result is 0: cancelled;
+ *            -EALREADY: it runs and cannot be interrupted, it will complete in
+ *            its own time; -ENOENT: it finished meanwhile
  * Errors     -ENOENT, returned at once: op is not in flight
  * Lifetime   nothing is lent; op may have completed before or after the
  *            cancel's handler runs
@@ -114,8 +115,9 @@ peal_op peal_cancel(struct peal_ring *ring, peal_op op, unsigned flags,
  *   fd       need not be open any more
  *   flags    0
  *   handler  gets the count; may be NULL, as for peal_cancel
- * Result     how many ops were asked; each says itself what became of it
- * Errors     none of its own
+ * Result     as peal_cancel; done->result is how many ops were asked, and each
+ *            says itself what became of it
+ * Errors     -EBADF, returned at once: fd is negative
  * Lifetime   as peal_cancel
  * Thread     the ring's
  * Engines    as peal_cancel

@@ -51,7 +51,7 @@ struct peal_ring_options {
  *            io_uring is forbidden (seccomp, a container, the sysctl
  *            kernel.io_uring_disabled); -ENOSYS: the kernel has none; -ENOMEM:
  *            memory, or RLIMIT_MEMLOCK; -EMFILE, -ENFILE: too many open files;
- *            -EINVAL: an option, or an unknown engine
+ *            -EINVAL: an option; -ENOENT: an unknown engine
  * Lifetime   of the ring: until peal_ring_close() returns 0. A forked child has
  *            no rings: using one there is misuse
  * Thread     the caller's becomes the ring's
@@ -78,10 +78,11 @@ const char *peal_open_reason(void);
  * Runs handlers until there is no reason to go on: nothing in flight, nothing
  * posted, nothing held.
  * Result     0: no reason to go on; 1: peal_ring_stop() was called
- * Errors     the engine's, when it broke down for good (a seccomp filter set
- *            too late, ...): the ring can then only be closed
+ * Errors     -EDEADLK: called inside a handler; the engine's own, when it broke
+ *            down for good (a seccomp filter set too late, ...): the ring
+ *            starts nothing any more
  * Lifetime   nothing is lent
- * Thread     the ring's; not inside a handler
+ * Thread     the ring's
  * Engines    all
  * Memory     none
  */
@@ -96,7 +97,7 @@ int peal_ring_run(struct peal_ring *ring);
  *              signal ended the wait
  * Errors       as peal_ring_run
  * Lifetime     nothing is lent
- * Thread       the ring's; not inside a handler
+ * Thread       the ring's
  * Engines      all
  * Memory       none
  */
@@ -105,7 +106,7 @@ int peal_ring_turn(struct peal_ring *ring, uint64_t timeout_ns);
 /*
  * Makes peal_ring_run() return 1 when the handler that is running has returned.
  * What is in flight stays in flight: run again, or close. Outside of a run it
- * ends the next one.
+ * does nothing.
  * Result     none
  * Errors     none
  * Lifetime   nothing is lent
@@ -147,8 +148,10 @@ void peal_ring_release(struct peal_ring *ring);
  * Errors       -ETIMEDOUT: the kernel has not let go of everything, and the
  *              ring is still there: peal_ring_dump() lists what is left; call
  *              again, or leave the ring and all that was lent to it alone, for
- *              ever; -EDEADLK: called inside a handler
- * Lifetime     after 0 nothing is lent any more, and ring is no ring
+ *              ever; -EDEADLK: called inside a handler; the engine's own, as
+ *              peal_ring_run(): as for -ETIMEDOUT
+ * Lifetime     posts that wait when nothing is in flight are dropped; after 0
+ *              nothing is lent any more, and ring is no ring
  * Thread       the ring's; no peal_post() may come during or after it
  * Engines      all
  * Memory       gives everything back

@@ -48,10 +48,11 @@ int peal_sleep_again(struct peal_ring *ring, peal_op sleep, uint64_t ns);
  * deadline the op is cancelled: it completes with -ETIMEDOUT and
  * PEAL_TIMED_OUT, or with its result, if that won.
  *   op       a handle
- *   ns       nanoseconds from now, as peal_sleep; PEAL_FOREVER: no deadline
- *   flags    0, or PEAL_EARLY: two stages. The handler is called at the
- *            deadline with -ETIMEDOUT and PEAL_MORE ("answer your client"), and
- *            again, terminal, when the kernel has let go
+ *   ns       nanoseconds from now, as peal_sleep; PEAL_FOREVER: no deadline On
+ *            a sleep it only ever moves the end earlier
+ *   flags    0, or PEAL_EARLY (not on a sleep): two stages. The handler is
+ *            called at the deadline with -ETIMEDOUT and PEAL_MORE ("answer your
+ *            client"), and again, terminal, when the kernel has let go
  * Result     0
  * Errors     -ENOENT: op is not in flight; -EINVAL: a flag, or op is a cancel
  * Lifetime   what was lent to op stays lent until its terminal completion, the
