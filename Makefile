@@ -35,7 +35,7 @@ JEMALLOC_LIBS = $(if $(SAN),,$(shell $(PKG_CONFIG) --libs jemalloc 2>/dev/null))
 Q = $(if $(V),,@)
 say = $(if $(V),,@printf '  %-6s %s\n' $(1) $(2))
 
-lib_src  := $(wildcard lib/*.c)
+lib_src  := $(wildcard lib/*.c shim/*.c)
 nbd_src  := $(wildcard examples/nbd/*.c)
 ex_src   := $(wildcard examples/*.c)
 perf_src := $(wildcard perf/floor_*.c)

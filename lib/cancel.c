@@ -1,0 +1,198 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Cancelling. A cancel is a wish: only the op's own terminal completion
+ * finishes it. A wish is never lost: without room in the submission queue it
+ * is owed (start.c) and the next turn sends it.
+ */
+#include "lib/start.h"
+
+/* The engine's own user_data for cancels that nobody waits for. */
+static int cancel_entry(struct peal_ring *ring, uint64_t target,
+			uint64_t user_data)
+{
+	struct peal__sqe *sqe;
+
+	if (!peal__sq_room(ring) && peal__sq_flush(ring) < 0)
+		return -EAGAIN;
+	sqe = peal__sqe_fill(ring, PEAL__OP_ASYNC_CANCEL, -1, 0, user_data);
+	sqe->addr = target;
+	return 0;
+}
+
+int peal__cancel_submit(struct peal_ring *ring, struct peal__row *row)
+{
+	int rc = cancel_entry(ring, (uint64_t)row->op, PEAL__DATA_IGNORE);
+
+	if (rc < 0)
+		peal__owe(ring, row, ROW_OWED_CANCEL);
+	return rc;
+}
+
+/* Ends an op that the engine does not hold. 1: it was one. */
+static int cancel_here(struct peal_ring *ring, struct peal__row *row)
+{
+	if (row->flags & ROW_OWED) {
+		row->flags &= (uint16_t)~(ROW_OWED | ROW_OWED_CANCEL);
+		ring->owed--;
+	} else if (!(row->flags & ROW_USER)) {
+		return 0;
+	}
+	if (row->opcode == PEAL__OP_CLOSE_DRAINED)
+		peal__drain_forget(ring);
+	peal__ready(ring, row, -ECANCELED);
+	return 1;
+}
+
+/* why is ROW_CANCEL or ROW_TIMEOUT; the first one to ask names the result.
+ * 0: asked; 1: ended here; -ENOENT: it has finished already. */
+static int mark(struct peal_ring *ring, struct peal__row *row, unsigned why)
+{
+	if (row->flags & ROW_READY)
+		return -ENOENT;
+	if (!(row->flags & (ROW_CANCEL | ROW_TIMEOUT)))
+		row->flags |= (uint16_t)why;
+	ring->stats.cancels++;
+	return cancel_here(ring, row);
+}
+
+int peal__cancel_row(struct peal_ring *ring, struct peal__row *row,
+		     unsigned why)
+{
+	int asked = row->flags & (ROW_CANCEL | ROW_TIMEOUT);
+	int rc = mark(ring, row, why);
+
+	if (rc == 0 && !(asked & ROW_CANCEL))
+		peal__cancel_submit(ring, row);
+	return rc < 0 ? rc : 0;
+}
+
+/* A cancel with a handler takes a row, from those kept for cancels if all
+ * others are taken. */
+static struct peal__row *cancel_row(struct peal_ring *ring,
+				    peal_handler *handler, void *ctx)
+{
+	uint32_t most = ring->max_ops;
+	struct peal__row *row;
+
+	ring->max_ops = most + PEAL__SPARE_ROWS;
+	row = peal__row_take(ring, PEAL__OP_ASYNC_CANCEL, -1, handler, ctx);
+	ring->max_ops = most;
+	return row;
+}
+
+static peal_op cancel_watched(struct peal_ring *ring, struct peal__row *row,
+			      peal_handler *handler, void *ctx)
+{
+	struct peal__row *own = cancel_row(ring, handler, ctx);
+	int rc;
+
+	if (!own)
+		return -EAGAIN;
+	own->due_ns = (uint64_t)row->op;
+	rc = mark(ring, row, ROW_CANCEL);
+	if (rc != 0) {
+		own->flags = ROW_USER;
+		peal__ready(ring, own, rc < 0 ? rc : 0);
+	} else if (cancel_entry(ring, own->due_ns, (uint64_t)own->op) < 0) {
+		peal__owe(ring, own, ROW_OWED);
+	}
+	return own->op;
+}
+
+peal_op peal_cancel(struct peal_ring *ring, peal_op op, unsigned flags,
+		    peal_handler *handler, void *ctx)
+{
+	struct peal__row *row;
+
+	peal__must_own(ring, "cancel");
+	if (flags)
+		return -EINVAL;
+	row = peal__row_find(ring, op);
+	if (!row || row->flags & ROW_READY)
+		return -ENOENT;
+	if (handler)
+		return cancel_watched(ring, row, handler, ctx);
+	return peal__cancel_row(ring, row, ROW_CANCEL);
+}
+
+static int is_cancel(const struct peal__row *row)
+{
+	return row->opcode == PEAL__OP_ASYNC_CANCEL ||
+	       row->opcode == PEAL__OP_CANCEL_MANY;
+}
+
+unsigned peal__cancel_everything(struct peal_ring *ring)
+{
+	unsigned count = 0;
+	uint32_t i;
+
+	for (i = 1; i <= ring->rows_used; i++) {
+		struct peal__row *row = &ring->rows[i];
+
+		if (!(row->flags & ROW_STORE) && !is_cancel(row) &&
+		    peal__cancel_row(ring, row, ROW_CANCEL) == 0)
+			count++;
+	}
+	return count;
+}
+
+static unsigned cancel_on_fd(struct peal_ring *ring, peal_fd fd)
+{
+	uint32_t i = ring->fd_heads[(uint32_t)fd & ring->fd_mask];
+	unsigned count = 0;
+
+	for (; i; i = ring->rows[i].fd_next)
+		if (ring->rows[i].fd == fd &&
+		    peal__cancel_row(ring, &ring->rows[i], ROW_CANCEL) == 0)
+			count++;
+	return count;
+}
+
+/* The op that reports how many were asked; handler NULL: none. */
+static peal_op count_op(struct peal_ring *ring, peal_handler *handler,
+			void *ctx)
+{
+	struct peal__row *row = cancel_row(ring, handler, ctx);
+
+	if (!row)
+		return -EAGAIN;
+	row->opcode = PEAL__OP_CANCEL_MANY;
+	row->flags = ROW_USER;
+	return row->op;
+}
+
+peal_op peal_cancel_fd(struct peal_ring *ring, peal_fd fd, unsigned flags,
+		       peal_handler *handler, void *ctx)
+{
+	peal_op op = 0;
+	unsigned count;
+
+	peal__must_own(ring, "cancel_fd");
+	if (flags)
+		return -EINVAL;
+	if (fd < 0)
+		return -EBADF;
+	if (handler && (op = count_op(ring, handler, ctx)) < 0)
+		return op;
+	count = cancel_on_fd(ring, fd);
+	if (op)
+		peal__ready(ring, peal__row_find(ring, op), count);
+	return op;
+}
+
+peal_op peal_cancel_all(struct peal_ring *ring, unsigned flags,
+			peal_handler *handler, void *ctx)
+{
+	peal_op op = 0;
+	unsigned count;
+
+	peal__must_own(ring, "cancel_all");
+	if (flags)
+		return -EINVAL;
+	if (handler && (op = count_op(ring, handler, ctx)) < 0)
+		return op;
+	count = peal__cancel_everything(ring);
+	if (op)
+		peal__ready(ring, peal__row_find(ring, op), count);
+	return op;
+}

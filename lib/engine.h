@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The contract of an engine: a pair of rings in memory and six calls, made
+ * once per batch, never per op.
+ *
+ * Above the engine, ops are written into queues.sqes[sq_tail & sq_mask] and
+ * sq_tail is advanced; enter() hands everything up to sq_tail over. The engine
+ * appends completions to cqes and publishes *cq_tail; the ring advances
+ * *cq_head. user_data is opaque to the engine, but for values with the top bit
+ * set, which are the engine's own: the ring gives those back through event().
+ */
+#ifndef PEAL_LIB_ENGINE_H
+#define PEAL_LIB_ENGINE_H
+
+#include <stdio.h>
+#include "lib/sqe.h"
+#include "peal/ring.h"
+
+/* user_data of an engine's own entries */
+#define PEAL__DATA_IGNORE	(UINT64_C(1) << 63 | 1)
+#define PEAL__DATA_WAKE		(UINT64_C(1) << 63 | 2)
+
+struct peal__queues {
+	struct peal__sqe *sqes;
+	uint32_t sq_tail;		/* ours: filled up to here */
+	uint32_t sq_head;		/* last known: consumed up to here */
+	uint32_t sq_mask;
+	uint32_t sq_entries;
+	const struct peal__cqe *cqes;
+	uint32_t *cq_head;		/* shared with the engine */
+	const uint32_t *cq_tail;	/* shared with the engine */
+	uint32_t cq_mask;
+	uint32_t cq_entries;
+};
+
+struct peal__engine {
+	const char *name;
+
+	/* Sets up ring->queues and ring->can, or returns -errno with
+	 * the reason in peal__reason(). */
+	int (*open)(struct peal_ring *ring,
+		    const struct peal_ring_options *options);
+
+	/* Nothing of the user's is in flight any more. */
+	void (*close)(struct peal_ring *ring);
+
+	/* Submits all entries; waits for wait_for completions, at most
+	 * timeout_ns (PEAL_FOREVER: no limit). Updates queues.sq_head.
+	 * 0 or more; -EINTR, -ETIME, -EAGAIN and -EBUSY are passing
+	 * conditions; any other error is the end of the ring. */
+	int (*enter)(struct peal_ring *ring, uint32_t wait_for,
+		     uint64_t timeout_ns);
+
+	/* Ends a wait, from any thread or signal handler. */
+	void (*wake)(struct peal_ring *ring);
+
+	/* A completion of the engine's own. */
+	void (*event)(struct peal_ring *ring, const struct peal__cqe *cqe);
+
+	/* A descriptor that polls readable when completions are there. */
+	int (*fd)(struct peal_ring *ring);
+
+	/* One line per feature: on or off, and why. */
+	void (*explain)(struct peal_ring *ring, FILE *out);
+};
+
+extern const struct peal__engine peal__uring_engine;
+
+/* Runs one operation by its plain system call, for an opcode that the engine
+ * lacks; only calls that never block. -EOPNOTSUPP when there is none.
+ * Implemented by shim/blocking.c. */
+int peal__blocking_run(const struct peal__sqe *sqe);
+
+/* What else a system must offer; shim/posix.c. */
+uint64_t peal__clock(void);	/* monotonic, ns */
+void peal__sigpipe_block(void);	/* for this thread, once per ring */
+void peal__sigpipe_restore(void);
+
+#endif

@@ -1,0 +1,128 @@
+/* SPDX-License-Identifier: MIT */
+/* What the library says about itself: reasons, the dump, the statistics. */
+#include <stdarg.h>
+#include <string.h>
+#include "lib/ring.h"
+
+static _Thread_local char open_reason[512];
+
+void peal__reason(const char *format, ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	vsnprintf(open_reason, sizeof open_reason, format, args);
+	va_end(args);
+}
+
+void peal__engine_reason(struct peal_ring *ring, const char *format, ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	vsnprintf(ring->reason, sizeof ring->reason, format, args);
+	va_end(args);
+}
+
+const char *peal_open_reason(void)
+{
+	return open_reason;
+}
+
+const char *peal_ring_engine(struct peal_ring *ring)
+{
+	peal__must_own(ring, "ring_engine");
+	return ring->engine->name;
+}
+
+const char *peal_ring_engine_reason(struct peal_ring *ring)
+{
+	peal__must_own(ring, "ring_engine_reason");
+	return ring->reason;
+}
+
+static const char *state_name(const struct peal__row *row)
+{
+	if (row->flags & ROW_READY)
+		return "finished, handler not yet called";
+	if (row->flags & (ROW_OWED | ROW_OWED_CANCEL))
+		return "waiting for room in the submission queue";
+	if (row->flags & ROW_TIMEOUT)
+		return "past its deadline, not let go of yet";
+	if (row->flags & ROW_CANCEL)
+		return "cancelled, not let go of yet";
+	if (row->opcode == PEAL__OP_CLOSE_DRAINED)
+		return "waiting for the ops on its fd";
+	return "in flight";
+}
+
+static void dump_row(struct peal_ring *ring, const struct peal__row *row,
+		     uint32_t now_ms, FILE *out)
+{
+	uint64_t age = (uint64_t)(uint32_t)(now_ms - row->started_ms) << 20;
+
+	fprintf(out, "  %-13s", peal_opcode_name(row->opcode));
+	if (row->fd >= 0)
+		fprintf(out, " fd %-6d", row->fd);
+	else
+		fprintf(out, " %-9s", "-");
+	fprintf(out, " %8.3f s  ", (double)age / 1e9);
+	if (row->flags & ROW_TIMED && row->due_ns > ring->now)
+		fprintf(out, "due in %.3f s, ",
+			(double)(row->due_ns - ring->now) / 1e9);
+	fprintf(out, "%s%s\n", state_name(row),
+		row->flags & ROW_FULL ? ", full transfer"
+		: row->flags & ROW_MULTI ? ", multishot" : "");
+}
+
+void peal_ring_dump(struct peal_ring *ring, FILE *out)
+{
+	uint32_t now_ms = (uint32_t)(peal__clock() >> 20), i;
+
+	peal__must_own(ring, "ring_dump");
+	fprintf(out, "peal ring on %s: %u of %u ops in flight, %u unsubmitted, "
+		"%llu turns\n", ring->engine->name, ring->in_flight,
+		ring->max_ops, ring->queues.sq_tail - ring->queues.sq_head,
+		(unsigned long long)ring->stats.turns);
+	for (i = 1; i <= ring->rows_used; i++)
+		if (!(ring->rows[i].flags & ROW_STORE))
+			dump_row(ring, &ring->rows[i], now_ms, out);
+}
+
+void peal_ring_explain(struct peal_ring *ring, FILE *out)
+{
+	unsigned i;
+
+	peal__must_own(ring, "ring_explain");
+	fprintf(out, "engine         %s: %s\n", ring->engine->name,
+		ring->reason);
+	fprintf(out, "max_ops        %u (%zu bytes each, touched when used)\n",
+		ring->max_ops, sizeof(struct peal__row));
+	fprintf(out, "max_posts      %u\n", ring->post_mask + 1);
+	ring->engine->explain(ring, out);
+	for (i = 0; i < PEAL__OP_KERNEL_COUNT; i++)
+		if (!peal__can(ring, i))
+			fprintf(out, "op:%-18s off  needs Linux %s, or is "
+				"disabled\n", peal_opcode_name(i),
+				peal__op_row(i)->kernel);
+}
+
+void peal_ring_stats(struct peal_ring *ring, struct peal_stats *out_stats)
+{
+	uint32_t size = out_stats->size;
+	struct peal_stats now;
+	unsigned i;
+
+	peal__must_own(ring, "ring_stats");
+	MUST(size >= sizeof size, "peal_stats.size is not set", "ring_stats");
+	now = ring->stats;
+	now.size = size;
+	now.in_flight = ring->in_flight;
+	now.wakes = atomic_load(&ring->wakes);
+	now.submitted = 0;
+	for (i = 0; i < PEAL__OP_KERNEL_COUNT; i++)
+		now.submitted += now.by_op[i];
+	if (size > sizeof now)
+		size = sizeof now;
+	memcpy(out_stats, &now, size);
+}

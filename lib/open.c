@@ -1,0 +1,210 @@
+/* SPDX-License-Identifier: MIT */
+/* Opening a ring: options, the choice of the engine, memory. */
+#include <stdlib.h>
+#include <string.h>
+#include "lib/start.h"
+
+#define DEFAULT_ENTRIES	256u
+#define DEFAULT_MAX_OPS	65536u
+#define DEFAULT_POSTS	1024u
+#define MAX_ENTRIES	32768u
+#define MAX_POSTS	(1u << 24)
+
+/* libc's memory, zeroed lazily (calloc maps large blocks), aligned by hand:
+ * the block's own address stands in the word before. */
+static void *libc_alloc(void *ctx, size_t size, size_t align)
+{
+	char *block = calloc(1, size + align + sizeof(void *));
+	uintptr_t at;
+
+	(void)ctx;
+	if (!block)
+		return NULL;
+	at = (uintptr_t)block + sizeof(void *) + align - 1;
+	at -= at % align;
+	memcpy((char *)at - sizeof(void *), &block, sizeof(void *));
+	return (void *)at;
+}
+
+static void libc_free(void *ctx, void *memory, size_t size)
+{
+	void *block;
+
+	(void)ctx;
+	(void)size;
+	memcpy(&block, (char *)memory - sizeof(void *), sizeof(void *));
+	free(block);
+}
+
+void *peal__alloc(struct peal_ring *ring, size_t size, size_t align)
+{
+	return ring->allocator.alloc(ring->allocator.ctx, size, align);
+}
+
+void peal__free(struct peal_ring *ring, void *memory, size_t size)
+{
+	if (memory)
+		ring->allocator.free(ring->allocator.ctx, memory, size);
+}
+
+static int too_many(const char *what, uint32_t asked, uint32_t most)
+{
+	peal__reason("options.%s is %u; the most is %u: ask for less",
+		     what, asked, most);
+	return -EINVAL;
+}
+
+/* Checks *in and fills in the defaults. */
+static int read_options(struct peal_ring_options *out,
+			const struct peal_ring_options *in)
+{
+	static const struct peal_ring_options none = PEAL_RING_OPTIONS;
+
+	*out = none;
+	if (in) {
+		if (in->size < sizeof(uint32_t) || in->size > sizeof *out) {
+			peal__reason("options.size is %u, this library knows "
+				     "%zu: start from PEAL_RING_OPTIONS, and "
+				     "compile and link against one version",
+				     in->size, sizeof *out);
+			return -EINVAL;
+		}
+		memcpy(out, in, in->size);
+	}
+	if (!out->entries)
+		out->entries = DEFAULT_ENTRIES;
+	if (!out->max_ops)
+		out->max_ops = DEFAULT_MAX_OPS;
+	if (!out->max_posts)
+		out->max_posts = DEFAULT_POSTS;
+	if (out->entries > MAX_ENTRIES)
+		return too_many("entries", out->entries, MAX_ENTRIES);
+	if (out->cq_entries > 2 * MAX_ENTRIES)
+		return too_many("cq_entries", out->cq_entries,
+				2 * MAX_ENTRIES);
+	if (out->max_ops > PEAL__MAX_OPS)
+		return too_many("max_ops", out->max_ops, PEAL__MAX_OPS);
+	if (out->max_posts > MAX_POSTS)
+		return too_many("max_posts", out->max_posts, MAX_POSTS);
+	if (out->flags & ~(PEAL_RING_SQPOLL | PEAL_RING_IOPOLL)) {
+		peal__reason("options.flags is %#x; known are %#x: clear the "
+			     "others", out->flags,
+			     PEAL_RING_SQPOLL | PEAL_RING_IOPOLL);
+		return -EINVAL;
+	}
+	if (!out->allocator.alloc != !out->allocator.free) {
+		peal__reason("options.allocator has only one of alloc and "
+			     "free: set both or none");
+		return -EINVAL;
+	}
+	if (out->allocator.alloc)
+		return 0;
+	out->allocator = (struct peal_allocator){ libc_alloc, libc_free, NULL };
+	return 0;
+}
+
+/* options.engine, else PEAL_ENGINE, else the best there is. */
+static const struct peal__engine *
+choose_engine(const struct peal_ring_options *options, const char **by)
+{
+	const char *name = options->engine;
+
+	*by = "options.engine";
+	if (!name) {
+		name = getenv("PEAL_ENGINE");
+		*by = "PEAL_ENGINE";
+	}
+	if (!name || !*name) {
+		*by = NULL;
+		return &peal__uring_engine;
+	}
+	if (!strcmp(name, peal__uring_engine.name))
+		return &peal__uring_engine;
+	peal__reason("%s asks for the engine \"%s\"; this library has \"%s\"",
+		     *by, name, peal__uring_engine.name);
+	return NULL;
+}
+
+static struct peal_ring *new_ring(const struct peal_ring_options *options)
+{
+	struct peal_ring *ring = options->allocator.alloc(
+		options->allocator.ctx, sizeof *ring, 64);
+
+	if (ring)
+		ring->allocator = options->allocator;
+	return ring;
+}
+
+void peal__ring_free(struct peal_ring *ring)
+{
+	ring->owner = NULL;
+	if (ring->allocator.alloc == libc_alloc)
+		peal__grave_add(ring);
+	else
+		peal__free(ring, ring, sizeof *ring);
+}
+
+static int no_memory(const struct peal_ring_options *options)
+{
+	peal__reason("the allocator had no room for %u ops of %zu bytes and "
+		     "%u posts: lower options.max_ops or raise the memory "
+		     "limit", options->max_ops, sizeof(struct peal__row),
+		     options->max_posts);
+	return -ENOMEM;
+}
+
+static int open_parts(struct peal_ring *ring,
+		      const struct peal_ring_options *options)
+{
+	int rc;
+
+	if (peal__table_open(ring, options->max_ops) < 0)
+		return no_memory(options);
+	if (peal__posts_open(ring, options->max_posts) < 0) {
+		peal__table_close(ring);
+		return no_memory(options);
+	}
+	rc = ring->engine->open(ring, options);
+	if (rc == 0)
+		return 0;
+	peal__posts_close(ring);
+	peal__table_close(ring);
+	return rc;
+}
+
+int peal_ring_open(struct peal_ring **out_ring,
+		   const struct peal_ring_options *given)
+{
+	struct peal_ring_options options;
+	const struct peal__engine *engine;
+	struct peal_ring *ring;
+	const char *by;
+	int rc;
+
+	peal__reason("%s", "");
+	rc = read_options(&options, given);
+	if (rc < 0)
+		return rc;
+	engine = choose_engine(&options, &by);
+	if (!engine)
+		return -ENOENT;
+	ring = new_ring(&options);
+	if (!ring)
+		return no_memory(&options);
+	ring->engine = engine;
+	ring->owner = &peal__this_thread;
+	ring->now = peal__clock();
+	ring->now_ms = (uint32_t)(ring->now >> 20);
+	ring->wheel.tick = ring->now >> 14;
+	rc = open_parts(ring, &options);
+	if (rc < 0) {
+		peal__ring_free(ring);
+		return rc;
+	}
+	if (by)
+		peal__engine_reason(ring, "asked for by %s", by);
+	peal__ring_enlist(ring);
+	peal__sigpipe_block();
+	*out_ring = ring;
+	return 0;
+}

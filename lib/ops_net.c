@@ -1,0 +1,140 @@
+/* SPDX-License-Identifier: MIT */
+/* Socket operations: each fills one entry. Sends carry MSG_NOSIGNAL. */
+#include "lib/start.h"
+
+peal_op peal_socket(struct peal_ring *ring, int domain, int type,
+		    int protocol, unsigned flags,
+		    peal_handler *handler, void *ctx)
+{
+	const struct peal__sqe entry = { .opcode = PEAL__OP_SOCKET,
+					 .fd = domain,
+					 .off = (uint32_t)(type | SOCK_CLOEXEC),
+					 .len = (uint32_t)protocol };
+
+	return peal__start_plain(ring, &entry, flags, handler, ctx);
+}
+
+peal_op peal_bind(struct peal_ring *ring, peal_fd fd,
+		  const struct sockaddr *addr, socklen_t addr_len,
+		  unsigned flags, peal_handler *handler, void *ctx)
+{
+	const struct peal__sqe entry = { .opcode = PEAL__OP_BIND,
+					 .fd = fd,
+					 .addr = peal__addr(addr),
+					 .off = addr_len };
+
+	return peal__start_plain(ring, &entry, flags, handler, ctx);
+}
+
+peal_op peal_listen(struct peal_ring *ring, peal_fd fd, int backlog,
+		    unsigned flags, peal_handler *handler, void *ctx)
+{
+	const struct peal__sqe entry = { .opcode = PEAL__OP_LISTEN,
+					 .fd = fd,
+					 .len = (uint32_t)backlog };
+
+	return peal__start_plain(ring, &entry, flags, handler, ctx);
+}
+
+peal_op peal_shutdown(struct peal_ring *ring, peal_fd fd, int how,
+		      unsigned flags, peal_handler *handler, void *ctx)
+{
+	const struct peal__sqe entry = { .opcode = PEAL__OP_SHUTDOWN,
+					 .fd = fd,
+					 .len = (uint32_t)how };
+
+	return peal__start_plain(ring, &entry, flags, handler, ctx);
+}
+
+peal_op peal_accept(struct peal_ring *ring, peal_fd fd,
+		    struct sockaddr *addr, socklen_t *addr_len,
+		    unsigned flags, peal_handler *handler, void *ctx)
+{
+	struct peal__sqe *sqe;
+	peal_op op = peal__start(ring, &sqe, PEAL__OP_ACCEPT, fd, flags,
+				 handler, ctx);
+
+	if (op < 0)
+		return op;
+	sqe->off = peal__addr(addr_len);
+	sqe->addr = peal__addr(addr);
+	sqe->op_flags = SOCK_CLOEXEC;
+	return op;
+}
+
+peal_op peal_accept_multishot(struct peal_ring *ring, peal_fd fd,
+			      unsigned flags, peal_handler *handler,
+			      void *ctx)
+{
+	return peal__start_multishot(ring, PEAL__OP_ACCEPT, fd, SOCK_CLOEXEC,
+				     flags, handler, ctx);
+}
+
+peal_op peal_connect(struct peal_ring *ring, peal_fd fd,
+		     const struct sockaddr *addr, socklen_t addr_len,
+		     unsigned flags, peal_handler *handler, void *ctx)
+{
+	struct peal__sqe *sqe;
+	peal_op op = peal__start(ring, &sqe, PEAL__OP_CONNECT, fd, flags,
+				 handler, ctx);
+
+	if (op < 0)
+		return op;
+	sqe->off = addr_len;
+	sqe->addr = peal__addr(addr);
+	return op;
+}
+
+static inline peal_op start_transfer(struct peal_ring *ring, unsigned opcode,
+				     peal_fd fd, const void *addr,
+				     uint32_t len, uint32_t msg_flags,
+				     unsigned flags, peal_handler *handler,
+				     void *ctx)
+{
+	struct peal__sqe *sqe;
+	peal_op op = peal__start(ring, &sqe, opcode, fd, flags, handler, ctx);
+
+	if (op < 0)
+		return op;
+	sqe->addr = peal__addr(addr);
+	sqe->len = len;
+	sqe->op_flags = msg_flags;
+	return op;
+}
+
+peal_op peal_recv(struct peal_ring *ring, peal_fd fd, void *buf, size_t len,
+		  int msg_flags, unsigned flags,
+		  peal_handler *handler, void *ctx)
+{
+	if (len == 0)		/* would wait, then look like end of file */
+		return -EINVAL;
+	return start_transfer(ring, PEAL__OP_RECV, fd, buf, peal__len(len),
+			      (uint32_t)msg_flags, flags, handler, ctx);
+}
+
+peal_op peal_send(struct peal_ring *ring, peal_fd fd, const void *buf,
+		  size_t len, int msg_flags, unsigned flags,
+		  peal_handler *handler, void *ctx)
+{
+	return start_transfer(ring, PEAL__OP_SEND, fd, buf, peal__len(len),
+			      (uint32_t)msg_flags | MSG_NOSIGNAL, flags,
+			      handler, ctx);
+}
+
+peal_op peal_recvmsg(struct peal_ring *ring, peal_fd fd, struct msghdr *msg,
+		     int msg_flags, unsigned flags,
+		     peal_handler *handler, void *ctx)
+{
+	return start_transfer(ring, PEAL__OP_RECVMSG, fd, msg, 1,
+			      (uint32_t)msg_flags | MSG_CMSG_CLOEXEC, flags,
+			      handler, ctx);
+}
+
+peal_op peal_sendmsg(struct peal_ring *ring, peal_fd fd,
+		     const struct msghdr *msg, int msg_flags, unsigned flags,
+		     peal_handler *handler, void *ctx)
+{
+	return start_transfer(ring, PEAL__OP_SENDMSG, fd, msg, 1,
+			      (uint32_t)msg_flags | MSG_NOSIGNAL, flags,
+			      handler, ctx);
+}

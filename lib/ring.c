@@ -1,0 +1,366 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The turn of the loop, and the way of a completion from the engine to its
+ * handler.
+ *
+ *   turn:  write what is owed -> enter (submit and wait, one system call)
+ *          -> posts -> ready queue -> completions -> timers
+ *
+ * The ready queue holds ops that finished without the engine: cancelled
+ * sleeps, plain calls, counts. A row is given back before its handler runs,
+ * so a handler may start the next op in it.
+ */
+#include "lib/start.h"
+
+/* A terminal completion. */
+static void finish(struct peal_ring *ring, struct peal__row *row,
+		   int64_t result, uint32_t flags, void *buf)
+{
+	const struct peal_completion done = { .ctx = row->ctx,
+					      .result = result,
+					      .flags = flags,
+					      .op = row->op,
+					      .buf = buf };
+	peal_handler *handler = row->handler;
+
+	peal__row_release(ring, row);
+	ring->stats.completions++;
+	handler(ring, &done);
+}
+
+static void finish_more(struct peal_ring *ring, struct peal__row *row,
+			int64_t result, uint32_t flags)
+{
+	const struct peal_completion done = { .ctx = row->ctx,
+					      .result = result,
+					      .flags = flags,
+					      .op = row->op };
+
+	ring->stats.completions++;
+	row->handler(ring, &done);
+}
+
+/*
+ * The kernel's words for "ended early" are many, and they do not say by whom.
+ * After a cancel or a deadline all of them mean that. Without one: restart
+ * codes are EINTR; ECANCELED is a kernel worker that could not be created
+ * (process limit), so nothing was done and EAGAIN is the truth.
+ */
+static int64_t honest_error(const struct peal__row *row, int64_t error)
+{
+	int ended = error == -EINTR || error == -ECANCELED ||
+		    (error <= -512 && error >= -516);
+
+	if (!ended || row->flags & ROW_RAW)
+		return error;
+	if (row->flags & ROW_TIMEOUT)
+		return -ETIMEDOUT;
+	if (row->flags & ROW_CANCEL)
+		return -ECANCELED;
+	return error == -ECANCELED ? -EAGAIN : -EINTR;
+}
+
+/* A multishot op whose last completion was good goes on: the kernel ended it
+ * for its own reasons, or it never was one. 1: it does. */
+static int multishot_goes_on(struct peal_ring *ring, struct peal__row *row,
+			     int64_t result)
+{
+	if (row->flags & (ROW_CANCEL | ROW_TIMEOUT))
+		return 0;
+	if (result == -EINVAL && !(row->flags & ROW_ONESHOT)) {
+		/* Linux before 5.19 (accept) or 5.13 (poll), or a bad fd: the
+		 * one-shot will tell. */
+		row->flags |= ROW_ONESHOT;
+	} else if (result < 0) {
+		return 0;
+	}
+	ring->stats.rearmed++;
+	peal__start_again(ring, row);
+	return 1;
+}
+
+static uint32_t outcome_flags(const struct peal__row *row)
+{
+	return (row->flags & ROW_TIMEOUT ? PEAL_TIMED_OUT : 0) |
+	       (row->flags & ROW_CANCEL ? PEAL_CANCELLED : 0);
+}
+
+/* Everything that is not a plain success of a plain op. */
+int64_t peal__complete(struct peal_ring *ring, struct peal__row *row,
+		       int64_t result, uint32_t flags)
+{
+	void *buf = NULL;
+
+	if (result < 0)
+		result = honest_error(row, result);
+	if (flags & PEAL_MORE) {
+		finish_more(ring, row, result, flags | outcome_flags(row));
+		return 1;
+	}
+	if (row->flags & ROW_FULL && peal__full_step(ring, row, &result))
+		return 0;
+	if (row->flags & ROW_MULTI && multishot_goes_on(ring, row, result)) {
+		if (result >= 0)
+			finish_more(ring, row, result, flags | PEAL_MORE);
+		return 1;
+	}
+	if (row->flags & ROW_TIMED)
+		peal__timer_remove(ring, row);
+	if (row->flags & ROW_OWED_CANCEL)
+		ring->owed--;
+	if (row->flags & ROW_FULL)
+		buf = peal__full_end(ring, row);
+	finish(ring, row, result, flags | outcome_flags(row), buf);
+	return 1;
+}
+
+/* Queues a terminal completion that did not come from the engine. */
+void peal__ready(struct peal_ring *ring, struct peal__row *row, int64_t result)
+{
+	uint32_t index = (uint32_t)(row - ring->rows);
+
+	if (row->flags & ROW_TIMED)
+		peal__timer_remove(ring, row);
+	row->flags |= ROW_READY;
+	row->due_ns = (uint64_t)result;
+	row->time_next = 0;
+	if (ring->ready_tail)
+		ring->rows[ring->ready_tail].time_next = index;
+	else
+		ring->ready_head = index;
+	ring->ready_tail = index;
+}
+
+/* Only what was there at the start: a handler may always add more. */
+static void run_ready(struct peal_ring *ring)
+{
+	uint32_t last = ring->ready_tail, index;
+
+	while ((index = ring->ready_head) != 0 && !ring->stop) {
+		struct peal__row *row = &ring->rows[index];
+
+		ring->ready_head = row->time_next;
+		if (!ring->ready_head)
+			ring->ready_tail = 0;
+		row->flags &= (uint16_t)~ROW_READY;
+		peal__complete(ring, row, (int64_t)row->due_ns, 0);
+		if (index == last)
+			break;
+	}
+}
+
+static void complete_cqe(struct peal_ring *ring, const struct peal__cqe *cqe)
+{
+	uint32_t index = (uint32_t)(cqe->user_data & PEAL__ROW_MASK);
+	struct peal__row *row = &ring->rows[index];
+
+	if (peal__unlikely(index > ring->rows_used ||
+			   (uint64_t)row->op != cqe->user_data)) {
+		if (cqe->user_data >> 63)
+			ring->engine->event(ring, cqe);
+		else
+			ring->stats.stale++;
+		return;
+	}
+	if (peal__likely(!(row->flags | (cqe->flags & PEAL__CQE_MORE)) &&
+			 cqe->res >= 0)) {
+		finish(ring, row, cqe->res, cqe->flags, NULL);
+		return;
+	}
+	if (peal__unlikely(row->flags & (ROW_USER | ROW_STORE)))
+		ring->stats.stale++;
+	else
+		peal__complete(ring, row, cqe->res, cqe->flags);
+}
+
+/* The completion is copied and its slot given back before the handler runs:
+ * the handler may submit, and may never return here but through stop. */
+static void run_completions(struct peal_ring *ring)
+{
+	struct peal__queues *queues = &ring->queues;
+	uint32_t head = *queues->cq_head;
+	uint32_t tail = peal__load_acquire(queues->cq_tail);
+
+	while (head != tail && !ring->stop) {
+		struct peal__cqe cqe = queues->cqes[head & queues->cq_mask];
+
+		peal__store_release_u32(queues->cq_head, ++head);
+		complete_cqe(ring, &cqe);
+	}
+}
+
+static int cq_ready(const struct peal_ring *ring)
+{
+	return *ring->queues.cq_head !=
+	       peal__load_acquire(ring->queues.cq_tail);
+}
+
+static void read_clock(struct peal_ring *ring)
+{
+	ring->now = peal__clock();
+	ring->now_ms = (uint32_t)(ring->now >> 20);
+}
+
+/* How long the wait may be. */
+static uint64_t wait_ns(struct peal_ring *ring, uint64_t timeout_ns)
+{
+	uint64_t due;
+
+	if (ring->ready_head || ring->owed || cq_ready(ring))
+		return 0;
+	if (!ring->wheel.count || !timeout_ns)
+		return timeout_ns;
+	due = peal__timer_next(ring);
+	read_clock(ring);
+	if (due <= ring->now)
+		return 0;
+	return due - ring->now < timeout_ns ? due - ring->now : timeout_ns;
+}
+
+static int is_passing(int error)
+{
+	return error == -EINTR || error == -ETIME || error == -EAGAIN ||
+	       error == -EBUSY;
+}
+
+/* One system call, and none when completions are there and nothing is new. */
+static int enter(struct peal_ring *ring, uint64_t timeout_ns)
+{
+	struct peal__queues *queues = &ring->queues;
+	int rc;
+
+	if (!timeout_ns && cq_ready(ring) &&
+	    queues->sq_tail == queues->sq_head)
+		return 0;
+	ring->stats.enters++;
+	rc = ring->engine->enter(ring, timeout_ns ? 1 : 0, timeout_ns);
+	if (rc == -EAGAIN || rc == -EBUSY) {
+		/* The kernel is short of memory or of room for completions:
+		 * let something finish before the next attempt. */
+		ring->stats.retried++;
+		if (!cq_ready(ring))
+			ring->engine->enter(ring, 1, PEAL_MS);
+	}
+	return rc < 0 && !is_passing(rc) ? rc : 0;
+}
+
+int peal__turn(struct peal_ring *ring, uint64_t timeout_ns)
+{
+	uint64_t before = ring->stats.completions + ring->stats.posts;
+	int rc;
+
+	if (peal__unlikely(ring->failed))
+		return ring->failed;
+	ring->stats.turns++;
+	if (peal__unlikely(ring->owed))
+		peal__pay(ring);
+	timeout_ns = wait_ns(ring, timeout_ns);
+	if (timeout_ns) {
+		/* Either the poster sees that we sleep, or we see its post. */
+		atomic_store(&ring->sleeping, 1);
+		if (peal__posts_waiting(ring))
+			timeout_ns = 0;
+	}
+	rc = enter(ring, timeout_ns);
+	atomic_store_explicit(&ring->sleeping, 0, memory_order_relaxed);
+	if (peal__unlikely(rc < 0)) {
+		ring->failed = rc;
+		ring->gate |= GATE_FAILED;
+		return rc;
+	}
+	read_clock(ring);
+	if (peal__posts_waiting(ring))
+		peal__posts_run(ring);
+	if (ring->ready_head)
+		run_ready(ring);
+	run_completions(ring);
+	if (ring->wheel.count)
+		peal__timers_run(ring);
+	return (int)(ring->stats.completions + ring->stats.posts - before);
+}
+
+int peal_ring_turn(struct peal_ring *ring, uint64_t timeout_ns)
+{
+	int rc;
+
+	peal__must_own(ring, "ring_turn");
+	if (ring->running)
+		return -EDEADLK;
+	ring->running = 1;
+	rc = peal__turn(ring, ring->stop ? 0 : timeout_ns);
+	ring->running = 0;
+	ring->stop = 0;
+	return rc;
+}
+
+int peal_ring_run(struct peal_ring *ring)
+{
+	int rc = 0;
+
+	peal__must_own(ring, "ring_run");
+	if (ring->running)
+		return -EDEADLK;
+	ring->running = 1;
+	while (rc >= 0 && !ring->stop &&
+	       (ring->in_flight || ring->holds || peal__posts_waiting(ring)))
+		rc = peal__turn(ring, PEAL_FOREVER);
+	if (rc >= 0)
+		rc = ring->stop;
+	ring->running = 0;
+	ring->stop = 0;
+	return rc;
+}
+
+void peal_ring_stop(struct peal_ring *ring)
+{
+	peal__must_own(ring, "ring_stop");
+	ring->stop = 1;
+}
+
+void peal_ring_hold(struct peal_ring *ring)
+{
+	peal__must_own(ring, "ring_hold");
+	ring->holds++;
+}
+
+void peal_ring_release(struct peal_ring *ring)
+{
+	peal__must_own(ring, "ring_release");
+	MUST(ring->holds > 0, "a release without a hold", "ring_release");
+	ring->holds--;
+}
+
+uint64_t peal_ring_now(struct peal_ring *ring)
+{
+	peal__must_own(ring, "ring_now");
+	if (!ring->running)
+		read_clock(ring);
+	return ring->now;
+}
+
+uint32_t peal_ring_in_flight(struct peal_ring *ring)
+{
+	peal__must_own(ring, "ring_in_flight");
+	return ring->in_flight;
+}
+
+int peal_ring_fd(struct peal_ring *ring)
+{
+	peal__must_own(ring, "ring_fd");
+	return ring->engine->fd(ring);
+}
+
+uint64_t peal_ring_timeout_ns(struct peal_ring *ring)
+{
+	peal__must_own(ring, "ring_timeout_ns");
+	if (ring->queues.sq_tail != ring->queues.sq_head ||
+	    peal__posts_waiting(ring))
+		return 0;
+	return wait_ns(ring, PEAL_FOREVER);
+}
+
+int peal_op_in_flight(struct peal_ring *ring, peal_op op)
+{
+	peal__must_own(ring, "op_in_flight");
+	return peal__row_find(ring, op) != NULL;
+}

@@ -1,0 +1,223 @@
+/* SPDX-License-Identifier: MIT */
+/* The ring's own state, and what the files of lib/ share. */
+#ifndef PEAL_LIB_RING_H
+#define PEAL_LIB_RING_H
+
+#include <errno.h>
+#include <stdatomic.h>
+#include <stdint.h>
+#include "lib/engine.h"
+#include "lib/must.h"
+#include "lib/sqe.h"
+#include "lib/table.h"
+#include "peal.h"
+
+#define WHEEL_LEVELS	8
+#define WHEEL_SLOTS	64
+#define WHEEL_HEAD	(1u << 31)
+
+struct peal__wheel {
+	uint64_t tick;		/* handled up to here, exclusive */
+	uint32_t count;
+	uint32_t heads[WHEEL_LEVELS * WHEEL_SLOTS + 1];	/* + expired */
+	uint64_t used[WHEEL_LEVELS];	/* a bit per slot that has rows */
+};
+
+struct peal__post {
+	_Atomic uint64_t turn;	/* whose turn the cell is: see post.c */
+	peal_post_fn *fn;
+	void *ctx;
+};
+
+/* ring->gate: reasons to look twice before starting an op */
+enum {
+	GATE_CLOSING = 1 << 0,
+	GATE_DRAINING = 1 << 1,
+	GATE_FAILED = 1 << 2
+};
+
+struct peal_ring {
+	struct peal_ring *list_next;	/* fork.c: all rings of the process */
+	struct peal_ring *list_prev;
+	/* Touched by every op. */
+	const void *owner;	/* the thread; NULL: closed; see fork.c */
+	struct peal__row *rows;
+	uint32_t *fd_heads;	/* ops in flight by fd & fd_mask */
+	uint32_t fd_mask;
+	uint32_t free_row;	/* LIFO: the hottest row first */
+	uint32_t rows_used;	/* rows ever touched */
+	uint32_t rows_live;	/* rows taken */
+	uint32_t max_ops;
+	uint32_t in_flight;	/* ops: rows_live less second rows */
+	uint32_t gate;
+	uint32_t now_ms;
+	struct peal__queues queues;
+	uint64_t can[2];	/* a bit per opcode the engine has */
+	uint64_t now;
+
+	/* The turn. */
+	const struct peal__engine *engine;
+	void *engine_state;
+	uint32_t ready_head, ready_tail;
+	uint32_t owed;		/* rows with ROW_OWED or ROW_OWED_CANCEL */
+	uint32_t draining;	/* rows of peal_close_drained() that wait */
+	uint32_t holds;
+	uint8_t running;
+	uint8_t stop;
+	uint8_t no_multishot;	/* switched off, or found missing */
+	int failed;		/* the engine's last word */
+	struct peal__wheel wheel;
+	struct peal_stats stats;
+
+	/* Shared with other threads. */
+	_Alignas(64) _Atomic uint64_t post_tail;
+	_Atomic uint32_t sleeping;
+	_Atomic uint64_t wakes;
+	_Alignas(64) uint64_t post_head;
+	struct peal__post *posts;
+	uint32_t post_mask;
+
+	uint32_t rows_max;
+	struct peal_allocator allocator;
+	char reason[256];
+};
+
+/* table.c */
+int peal__table_open(struct peal_ring *ring, uint32_t max_ops);
+void peal__table_close(struct peal_ring *ring);
+uint32_t peal__row_new(struct peal_ring *ring, uint32_t limit);
+struct peal__row *peal__row_find(struct peal_ring *ring, peal_op op);
+void peal__row_release(struct peal_ring *ring, struct peal__row *row);
+uint32_t peal__store_take(struct peal_ring *ring);
+void peal__store_release(struct peal_ring *ring, uint32_t index);
+
+/* start.c */
+int peal__start_slow(struct peal_ring *ring, unsigned opcode, peal_fd fd,
+		     unsigned flags);
+int peal__sq_flush(struct peal_ring *ring);
+struct peal__sqe *peal__sqe_take(struct peal_ring *ring);
+peal_op peal__start_user(struct peal_ring *ring, unsigned opcode, peal_fd fd,
+			 unsigned flags, peal_handler *handler, void *ctx);
+peal_op peal__start_plain(struct peal_ring *ring, const struct peal__sqe *sqe,
+			  unsigned flags, peal_handler *handler, void *ctx);
+void peal__start_again(struct peal_ring *ring, struct peal__row *row);
+void peal__owe(struct peal_ring *ring, struct peal__row *row, unsigned what);
+void peal__pay(struct peal_ring *ring);
+
+/* ops_misc.c */
+peal_op peal__start_multishot(struct peal_ring *ring, unsigned opcode,
+			      peal_fd fd, uint32_t arg, unsigned flags,
+			      peal_handler *handler, void *ctx);
+void peal__multishot_fill(const struct peal__row *row, struct peal__sqe *sqe);
+
+/* ring.c */
+void peal__ready(struct peal_ring *ring, struct peal__row *row,
+		 int64_t result);
+int64_t peal__complete(struct peal_ring *ring, struct peal__row *row,
+		       int64_t result, uint32_t flags);
+int peal__turn(struct peal_ring *ring, uint64_t timeout_ns);
+
+/* time.c */
+void peal__timer_add(struct peal_ring *ring, struct peal__row *row,
+		     uint64_t due_ns);
+void peal__timer_remove(struct peal_ring *ring, struct peal__row *row);
+uint64_t peal__timer_next(struct peal_ring *ring);
+void peal__timers_run(struct peal_ring *ring);
+
+/* cancel.c, close.c, full.c, post.c */
+int peal__cancel_row(struct peal_ring *ring, struct peal__row *row,
+		     unsigned why);
+int peal__cancel_submit(struct peal_ring *ring, struct peal__row *row);
+unsigned peal__cancel_everything(struct peal_ring *ring);
+void peal__drain_forget(struct peal_ring *ring);
+void peal__drain_check(struct peal_ring *ring, peal_fd fd);
+int peal__drain_has(struct peal_ring *ring, peal_fd fd);
+int peal__full_step(struct peal_ring *ring, struct peal__row *row,
+		    int64_t *result);
+void peal__full_write(struct peal_ring *ring, struct peal__row *row,
+		      struct peal__sqe *sqe);
+void *peal__full_end(struct peal_ring *ring, struct peal__row *row);
+void peal__posts_run(struct peal_ring *ring);
+int peal__posts_open(struct peal_ring *ring, uint32_t count);
+void peal__posts_close(struct peal_ring *ring);
+
+static inline int peal__posts_waiting(const struct peal_ring *ring)
+{
+	return atomic_load_explicit(&ring->post_tail, memory_order_seq_cst) !=
+	       ring->post_head;
+}
+
+/* optable.c */
+enum peal__result { RESULT_ZERO, RESULT_BYTES, RESULT_FD };
+
+struct peal__op_row {
+	const char *name;
+	const char *kernel;	/* the first Linux that has it; NULL: ours */
+	enum peal__result result;
+};
+
+const struct peal__op_row *peal__op_row(unsigned opcode);
+
+/* disable.c */
+enum peal__feature {
+	FEATURE_DEFER,
+	FEATURE_COOP,
+	FEATURE_SINGLE_ISSUER,
+	FEATURE_SUBMIT_ALL,
+	FEATURE_NO_SQARRAY,
+	FEATURE_NO_IOWAIT,
+	FEATURE_RING_FD,
+	FEATURE_MULTISHOT,
+	FEATURE_COUNT
+};
+
+struct peal__disable {
+	uint32_t features;
+	uint64_t ops[2];
+};
+
+const char *peal__feature_name(unsigned feature);
+int peal__disable_parse(struct peal__disable *out,
+			const struct peal_ring_options *options);
+
+/* explain.c: the text of peal_open_reason(); of peal_ring_engine_reason() */
+void peal__reason(const char *format, ...)
+	__attribute__((format(printf, 1, 2)));
+void peal__engine_reason(struct peal_ring *ring, const char *format, ...)
+	__attribute__((format(printf, 2, 3)));
+
+/* open.c */
+void *peal__alloc(struct peal_ring *ring, size_t size, size_t align);
+void peal__free(struct peal_ring *ring, void *memory, size_t size);
+void peal__ring_free(struct peal_ring *ring);
+
+/* fork.c: whose ring it is */
+extern _Thread_local char peal__this_thread;
+void peal__ring_enlist(struct peal_ring *ring);
+void peal__ring_delist(struct peal_ring *ring);
+int peal__ring_is_foreign(const struct peal_ring *ring);
+void peal__grave_add(struct peal_ring *ring);
+_Noreturn void peal__not_yours(const struct peal_ring *ring, const char *op);
+
+static inline void peal__must_own(const struct peal_ring *ring, const char *op)
+{
+	if (peal__unlikely(ring->owner != &peal__this_thread))
+		peal__not_yours(ring, op);
+}
+
+static inline int peal__can(const struct peal_ring *ring, unsigned opcode)
+{
+	return (ring->can[opcode >> 6] >> (opcode & 63)) & 1;
+}
+
+static inline uint32_t peal__load_acquire(const uint32_t *at)
+{
+	return __atomic_load_n(at, __ATOMIC_ACQUIRE);
+}
+
+static inline void peal__store_release_u32(uint32_t *at, uint32_t value)
+{
+	__atomic_store_n(at, value, __ATOMIC_RELEASE);
+}
+
+#endif

@@ -1,0 +1,160 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Starting an op, the cold half: refusals, a full submission queue, ops that
+ * the engine never sees, and entries that are written again later.
+ *
+ * An entry that found no room is owed: its row carries ROW_OWED (or
+ * ROW_OWED_CANCEL) and the next turn writes it. Only ops that were accepted
+ * before can be owed; a new op that finds no room is refused with -EAGAIN.
+ */
+#include "lib/start.h"
+
+int peal__start_slow(struct peal_ring *ring, unsigned opcode, peal_fd fd,
+		     unsigned flags)
+{
+	if (flags & ~PEAL__OP_FLAGS)
+		return -EINVAL;
+	if (ring->gate & GATE_CLOSING)
+		return -ESHUTDOWN;
+	if (ring->gate & GATE_FAILED)
+		return ring->failed;
+	if (opcode < PEAL__OP_KERNEL_COUNT && !peal__can(ring, opcode))
+		return -EOPNOTSUPP;
+	if (ring->draining && fd >= 0 && peal__drain_has(ring, fd))
+		return -EBADF;
+	return 0;
+}
+
+/* Makes room in the submission queue without running a handler. */
+int peal__sq_flush(struct peal_ring *ring)
+{
+	ring->stats.sq_full++;
+	ring->stats.enters++;
+	ring->engine->enter(ring, 0, 0);
+	return peal__sq_room(ring) ? 0 : -EAGAIN;
+}
+
+struct peal__sqe *peal__sqe_take(struct peal_ring *ring)
+{
+	if (!peal__sq_room(ring) && peal__sq_flush(ring) < 0)
+		return NULL;
+	return peal__sqe_fill(ring, PEAL__OP_NOP, -1, 0, 0);
+}
+
+/* An op that lives in lib/ alone, or that ran already. */
+peal_op peal__start_user(struct peal_ring *ring, unsigned opcode, peal_fd fd,
+			 unsigned flags, peal_handler *handler, void *ctx)
+{
+	struct peal__row *row;
+
+	peal__must_own(ring, peal_opcode_name(opcode));
+	if ((flags & ~PEAL__OP_FLAGS) || ring->gate) {
+		int rc = peal__start_slow(ring, PEAL__OP_SLEEP, fd, flags);
+
+		if (rc < 0)
+			return rc;
+	}
+	row = peal__row_take(ring, opcode, fd, handler, ctx);
+	if (!row)
+		return -EAGAIN;
+	row->flags = ROW_USER;
+	ring->stats.by_op[opcode]++;
+	return row->op;
+}
+
+/* Starts *entry; by its plain system call where the engine has no opcode and
+ * the call cannot block. */
+peal_op peal__start_plain(struct peal_ring *ring,
+			  const struct peal__sqe *entry, unsigned flags,
+			  peal_handler *handler, void *ctx)
+{
+	struct peal__sqe *sqe;
+	uint64_t user_data;
+	peal_op op;
+	int rc;
+
+	peal__must_own(ring, peal_opcode_name(entry->opcode));
+	if (peal__can(ring, entry->opcode)) {
+		op = peal__start(ring, &sqe, entry->opcode, entry->fd, flags,
+				 handler, ctx);
+		if (op < 0)
+			return op;
+		user_data = sqe->user_data;
+		*sqe = *entry;
+		sqe->flags |= (uint8_t)flags;
+		sqe->user_data = user_data;
+		return op;
+	}
+	op = peal__start_user(ring, entry->opcode, entry->fd, flags, handler,
+			      ctx);
+	if (op < 0)
+		return op;
+	rc = peal__blocking_run(entry);
+	peal__ready(ring, peal__row_find(ring, op), rc);
+	return op;
+}
+
+void peal__owe(struct peal_ring *ring, struct peal__row *row, unsigned what)
+{
+	if (!(row->flags & (ROW_OWED | ROW_OWED_CANCEL)))
+		ring->owed++;
+	row->flags |= (uint16_t)what;
+}
+
+static void fill_again(struct peal_ring *ring, struct peal__row *row,
+		       struct peal__sqe *sqe)
+{
+	switch (row->opcode) {
+	case PEAL__OP_ACCEPT:
+	case PEAL__OP_POLL_ADD:
+		peal__multishot_fill(row, sqe);
+		break;
+	case PEAL__OP_ASYNC_CANCEL:
+		sqe->addr = row->due_ns;
+		break;
+	case PEAL__OP_CLOSE:
+		break;
+	default:
+		peal__full_write(ring, row, sqe);
+	}
+}
+
+/* Writes the entry of an accepted op (again). */
+void peal__start_again(struct peal_ring *ring, struct peal__row *row)
+{
+	struct peal__sqe *sqe;
+	int fd = row->opcode == PEAL__OP_ASYNC_CANCEL ? -1 : row->fd;
+
+	if (!peal__sq_room(ring) && peal__sq_flush(ring) < 0) {
+		peal__owe(ring, row, ROW_OWED);
+		return;
+	}
+	sqe = peal__sqe_fill(ring, row->opcode, fd, 0, (uint64_t)row->op);
+	fill_again(ring, row, sqe);
+}
+
+static int pay_row(struct peal_ring *ring, struct peal__row *row)
+{
+	unsigned what = row->flags & (ROW_OWED | ROW_OWED_CANCEL);
+
+	if (row->flags & ROW_STORE || !what)
+		return 0;
+	row->flags &= (uint16_t)~(ROW_OWED | ROW_OWED_CANCEL);
+	ring->owed--;
+	if (what & ROW_OWED)
+		peal__start_again(ring, row);
+	else
+		peal__cancel_submit(ring, row);
+	return row->flags & (ROW_OWED | ROW_OWED_CANCEL);
+}
+
+/* Writes what is owed. Rare: only after a submission queue that the kernel
+ * would not empty, so a scan of the table is good enough. */
+void peal__pay(struct peal_ring *ring)
+{
+	uint32_t i;
+
+	for (i = 1; i <= ring->rows_used && ring->owed; i++)
+		if (pay_row(ring, &ring->rows[i]))
+			return;
+}

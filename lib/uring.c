@@ -1,0 +1,318 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The io_uring engine. liburing sets up, maps and registers; the queues are
+ * ours, because Debian 12's liburing (2.3) predates NO_SQARRAY and would write
+ * an index array that is not there.
+ *
+ * The array of indices, where the kernel still wants one, is filled once with
+ * 0, 1, 2, ...: entries are always used in order.
+ */
+#include <poll.h>
+#include <stddef.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+#include "lib/start.h"
+#include "lib/uring.h"
+#include "peal/uring.h"
+
+/* Our entry is the kernel's. */
+#define SAME(ours, theirs)                                                    \
+	_Static_assert(offsetof(struct peal__sqe, ours) ==                    \
+			       offsetof(struct io_uring_sqe, theirs),         \
+		       #ours)
+SAME(opcode, opcode);
+SAME(flags, flags);
+SAME(ioprio, ioprio);
+SAME(fd, fd);
+SAME(off, off);
+SAME(addr, addr);
+SAME(len, len);
+SAME(op_flags, rw_flags);
+SAME(user_data, user_data);
+SAME(buf_index, buf_index);
+SAME(personality, personality);
+SAME(file_index, file_index);
+SAME(addr3, addr3);
+_Static_assert(sizeof(struct peal__sqe) == sizeof(struct io_uring_sqe), "");
+_Static_assert(offsetof(struct peal__cqe, res) ==
+		       offsetof(struct io_uring_cqe, res), "");
+_Static_assert(offsetof(struct peal__cqe, flags) ==
+		       offsetof(struct io_uring_cqe, flags), "");
+#define NUMBER(op) _Static_assert(PEAL__OP_##op == (int)IORING_OP_##op, #op)
+NUMBER(NOP);
+NUMBER(FSYNC);
+NUMBER(POLL_ADD);
+NUMBER(ACCEPT);
+NUMBER(ASYNC_CANCEL);
+NUMBER(OPENAT);
+NUMBER(STATX);
+NUMBER(RECV);
+NUMBER(SPLICE);
+NUMBER(SHUTDOWN);
+NUMBER(LINKAT);
+NUMBER(SOCKET);
+NUMBER(SENDMSG_ZC);
+_Static_assert(PEAL_ASYNC == IOSQE_ASYNC, "the flag needs no translation");
+_Static_assert(PEAL_MORE == IORING_CQE_F_MORE, "nor does this one");
+
+/* Posts reach a sleeping ring through a read of its eventfd. */
+static void arm_wake(struct peal_ring *ring, struct peal__uring *uring)
+{
+	struct peal__sqe *sqe;
+
+	if (!peal__sq_room(ring))
+		return;
+	sqe = peal__sqe_fill(ring, PEAL__OP_READ, uring->wake_fd, 0,
+			     PEAL__DATA_WAKE);
+	ring->stats.by_op[PEAL__OP_READ]--;
+	sqe->addr = peal__addr(&uring->wake_value);
+	sqe->len = sizeof uring->wake_value;
+	uring->wake_armed = 1;
+}
+
+static void uring_wake(struct peal_ring *ring)
+{
+	struct peal__uring *uring = ring->engine_state;
+	const uint64_t one = 1;
+	ssize_t rc;
+
+	do
+		rc = write(uring->wake_fd, &one, sizeof one);
+	while (rc < 0 && errno == EINTR);
+}
+
+static void uring_event(struct peal_ring *ring, const struct peal__cqe *cqe)
+{
+	struct peal__uring *uring = ring->engine_state;
+
+	if (cqe->user_data == PEAL__DATA_WAKE)
+		uring->wake_armed = 0;
+	else if (cqe->user_data != PEAL__DATA_IGNORE)
+		ring->stats.stale++;
+}
+
+/* With SQPOLL the kernel's thread submits; it must be woken when it sleeps,
+ * and its flag is only to be trusted after a full barrier. */
+static uint32_t sqpoll_flags(struct peal__uring *uring, uint32_t flags,
+			     uint32_t wait_for, int full)
+{
+	atomic_thread_fence(memory_order_seq_cst);
+	if (__atomic_load_n(uring->sq_flags, __ATOMIC_RELAXED) &
+	    PEAL__SQ_NEED_WAKEUP)
+		flags |= PEAL__ENTER_SQ_WAKEUP;
+	else if (!wait_for && full)
+		flags |= PEAL__ENTER_SQ_WAIT;
+	return flags;
+}
+
+/* A polled ring cannot hold the read of its eventfd: between device polls it
+ * sleeps here, in slices, when there is nothing to poll for. */
+static void iopoll_wait(struct peal__uring *uring, uint64_t timeout_ns)
+{
+	struct pollfd wake = { .fd = uring->wake_fd, .events = POLLIN };
+	uint64_t value;
+	int ms = timeout_ns < PEAL_MS ? 0 : 1;
+
+	if (poll(&wake, 1, ms) > 0 &&
+	    read(uring->wake_fd, &value, sizeof value) < 0)
+		return;
+}
+
+static int call_enter(struct peal__uring *uring, uint32_t submit,
+		      uint32_t wait_for, uint32_t flags, uint64_t timeout_ns)
+{
+	struct __kernel_timespec ts;
+	struct io_uring_getevents_arg arg;
+
+	if (!wait_for || timeout_ns == PEAL_FOREVER)
+		return io_uring_enter2((unsigned)uring->ring.enter_ring_fd,
+				       submit, wait_for, flags, NULL, 0);
+	ts.tv_sec = (int64_t)(timeout_ns / PEAL_S);
+	ts.tv_nsec = (int64_t)(timeout_ns % PEAL_S);
+	memset(&arg, 0, sizeof arg);
+	arg.ts = (uint64_t)(uintptr_t)&ts;
+	return io_uring_enter2((unsigned)uring->ring.enter_ring_fd, submit,
+			       wait_for, flags | PEAL__ENTER_EXT_ARG,
+			       (void *)&arg, sizeof arg);
+}
+
+static int uring_enter(struct peal_ring *ring, uint32_t wait_for,
+		       uint64_t timeout_ns)
+{
+	struct peal__uring *uring = ring->engine_state;
+	struct peal__queues *queues = &ring->queues;
+	uint32_t flags = uring->enter_flags;
+	int rc;
+
+	if (peal__unlikely(!uring->wake_armed) &&
+	    !(uring->setup_flags & PEAL__SETUP_IOPOLL))
+		arm_wake(ring, uring);
+	peal__store_release_u32(uring->sq_tail, queues->sq_tail);
+	if (uring->setup_flags & PEAL__SETUP_SQPOLL)
+		flags = sqpoll_flags(uring, flags, wait_for,
+				     !peal__sq_room(ring));
+	rc = call_enter(uring, queues->sq_tail - queues->sq_head, wait_for,
+			flags, timeout_ns);
+	queues->sq_head = peal__load_acquire(uring->sq_head);
+	if (peal__load_acquire(uring->sq_flags) & PEAL__SQ_CQ_OVERFLOW)
+		ring->stats.cq_overflows++;
+	if (uring->setup_flags & PEAL__SETUP_IOPOLL && rc >= 0 && wait_for &&
+	    *queues->cq_head == peal__load_acquire(queues->cq_tail))
+		iopoll_wait(uring, timeout_ns);
+	return rc;
+}
+
+static int uring_fd(struct peal_ring *ring)
+{
+	return ((struct peal__uring *)ring->engine_state)->ring.ring_fd;
+}
+
+/* Takes the read of the eventfd back: it points into our memory. */
+static int disarm(struct peal_ring *ring, struct peal__uring *uring)
+{
+	struct peal__queues *queues = &ring->queues;
+	int tries;
+
+	for (tries = 0; uring->wake_armed && tries < 100; tries++) {
+		uring_wake(ring);
+		uring_enter(ring, 1, 10 * PEAL_MS);
+		while (*queues->cq_head !=
+		       peal__load_acquire(queues->cq_tail)) {
+			uint32_t head = *queues->cq_head;
+
+			uring_event(ring, &queues->cqes[head &
+							queues->cq_mask]);
+			peal__store_release_u32(queues->cq_head, head + 1);
+		}
+	}
+	return uring->wake_armed ? -EBUSY : 0;
+}
+
+static void uring_close(struct peal_ring *ring)
+{
+	struct peal__uring *uring = ring->engine_state;
+	int busy = disarm(ring, uring);
+
+	peal__uring_unmap(uring);
+	close(uring->wake_fd);
+	if (!busy)	/* else the kernel may still write into it: leak it */
+		peal__free(ring, uring, sizeof *uring);
+}
+
+/* A whole round trip: set-up may be allowed where enter is not. */
+static int self_test(struct peal_ring *ring)
+{
+	struct peal__queues *queues = &ring->queues;
+	int rc;
+
+	peal__sqe_fill(ring, PEAL__OP_NOP, -1, 0, PEAL__DATA_IGNORE);
+	ring->stats.by_op[PEAL__OP_NOP] = 0;
+	rc = uring_enter(ring, 1, PEAL_S);
+	if (rc < 0 && rc != -EINTR && rc != -ETIME)
+		return rc;
+	if (*queues->cq_head == peal__load_acquire(queues->cq_tail))
+		return -EIO;
+	peal__store_release_u32(queues->cq_head, *queues->cq_head + 1);
+	return 0;
+}
+
+static int open_in_steps(struct peal_ring *ring, struct peal__uring *uring,
+			 const struct peal_ring_options *options)
+{
+	int rc = peal__uring_setup(ring, uring, options);
+
+	if (rc < 0)
+		return rc;
+	rc = self_test(ring);
+	if (rc < 0) {
+		peal__reason("io_uring_setup() is allowed but io_uring_enter() "
+			     "answers %s: a seccomp filter stands in the way; "
+			     "allow system calls 425, 426 and 427",
+			     peal_strerror(rc));
+		peal__uring_unmap(uring);
+		return rc;
+	}
+	rc = peal__uring_probe(ring, uring);
+	if (rc < 0)
+		peal__uring_unmap(uring);
+	return rc;
+}
+
+static int uring_open(struct peal_ring *ring,
+		      const struct peal_ring_options *options)
+{
+	struct peal__uring *uring = peal__alloc(ring, sizeof *uring, 64);
+	int rc;
+
+	if (!uring) {
+		peal__reason("the allocator had no room for %zu bytes of the "
+			     "engine: raise the memory limit", sizeof *uring);
+		return -ENOMEM;
+	}
+	ring->engine_state = uring;
+	uring->wake_armed = 1;		/* not before the self test is over */
+	rc = peal__disable_parse(&uring->disable, options);
+	if (rc == 0) {
+		uring->wake_fd = eventfd(0, EFD_CLOEXEC);
+		rc = uring->wake_fd < 0 ? -errno : 0;
+		if (rc < 0)
+			peal__uring_refused(options, rc);
+	}
+	if (rc < 0) {
+		peal__free(ring, uring, sizeof *uring);
+		return rc;
+	}
+	rc = open_in_steps(ring, uring, options);
+	uring->wake_armed = 0;
+	if (rc == 0)
+		return 0;
+	close(uring->wake_fd);
+	peal__free(ring, uring, sizeof *uring);
+	return rc;
+}
+
+const struct peal__engine peal__uring_engine = {
+	.name = "uring",
+	.open = uring_open,
+	.close = uring_close,
+	.enter = uring_enter,
+	.wake = uring_wake,
+	.event = uring_event,
+	.fd = uring_fd,
+	.explain = peal__uring_explain,
+};
+
+struct io_uring *peal_uring_ring(struct peal_ring *ring)
+{
+	peal__must_own(ring, "uring_ring");
+	if (ring->engine != &peal__uring_engine)
+		return NULL;
+	return &((struct peal__uring *)ring->engine_state)->ring;
+}
+
+peal_op peal_uring_submit(struct peal_ring *ring,
+			  const struct io_uring_sqe *entry,
+			  peal_handler *handler, void *ctx)
+{
+	const unsigned refused = PEAL__SQE_IO_DRAIN | PEAL__SQE_IO_LINK |
+				 PEAL__SQE_IO_HARDLINK | PEAL__SQE_CQE_SKIP;
+	struct peal__sqe *sqe;
+	uint64_t user_data;
+	peal_op op;
+
+	peal__must_own(ring, "uring_submit");
+	if (entry->flags & refused ||
+	    entry->opcode >= PEAL__OP_KERNEL_COUNT)
+		return -EINVAL;
+	op = peal__start(ring, &sqe, entry->opcode,
+			 entry->flags & PEAL__SQE_FIXED_FILE ? -1 : entry->fd,
+			 0, handler, ctx);
+	if (op < 0)
+		return op;
+	ring->rows[(uint64_t)op & PEAL__ROW_MASK].flags = ROW_RAW;
+	user_data = sqe->user_data;
+	memcpy(sqe, entry, sizeof *sqe);
+	sqe->user_data = user_data;
+	return op;
+}

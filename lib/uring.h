@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: MIT */
+/* The io_uring engine's own state. */
+#ifndef PEAL_LIB_URING_H
+#define PEAL_LIB_URING_H
+
+#include <liburing.h>
+#include "lib/ring.h"
+
+struct peal__uring {
+	struct io_uring ring;		/* fd and mappings; queues are ours */
+	uint32_t *sq_tail;		/* shared with the kernel */
+	const uint32_t *sq_head;
+	const uint32_t *sq_flags;
+	uint32_t enter_flags;
+	uint32_t setup_flags;		/* what the kernel accepted */
+	uint32_t features;		/* what it reported */
+	struct peal__disable disable;
+	uint32_t asked_entries, asked_cq;
+	uint32_t got_entries, got_cq;
+	uint32_t peeled;		/* enum peal__feature bits it refused */
+	int wake_fd;
+	int wake_armed;
+	uint64_t wake_value;
+	int ring_fd_error;		/* why it is not registered */
+	uint32_t workers[2];
+};
+
+/* uring_setup.c */
+int peal__uring_setup(struct peal_ring *ring, struct peal__uring *uring,
+		      const struct peal_ring_options *options);
+void peal__uring_unmap(struct peal__uring *uring);
+
+/* uring_probe.c */
+int peal__uring_probe(struct peal_ring *ring, struct peal__uring *uring);
+void peal__uring_refused(const struct peal_ring_options *options, int error);
+void peal__uring_explain(struct peal_ring *ring, FILE *out);
+
+#endif
