@@ -49,6 +49,8 @@ static int mark(struct peal_ring *ring, struct peal__row *row, unsigned why)
 {
 	if (row->flags & ROW_READY)
 		return -ENOENT;
+	if (row->opcode == PEAL__OP_SLEEP)
+		row->flags &= (uint16_t)~ROW_TIMEOUT;	/* it only was to come */
 	if (!(row->flags & (ROW_CANCEL | ROW_TIMEOUT)))
 		row->flags |= (uint16_t)why;
 	ring->stats.cancels++;
@@ -115,10 +117,14 @@ peal_op peal_cancel(struct peal_ring *ring, peal_op op, unsigned flags,
 	return peal__cancel_row(ring, row, ROW_CANCEL);
 }
 
-static int is_cancel(const struct peal__row *row)
+/* Cancels, and closes that wait for their fd, end by themselves; only their
+ * own handle cancels them. */
+static int is_swept(const struct peal__row *row)
 {
-	return row->opcode == PEAL__OP_ASYNC_CANCEL ||
-	       row->opcode == PEAL__OP_CANCEL_MANY;
+	return !(row->flags & ROW_STORE) &&
+	       row->opcode != PEAL__OP_ASYNC_CANCEL &&
+	       row->opcode != PEAL__OP_CANCEL_MANY &&
+	       row->opcode != PEAL__OP_CLOSE_DRAINED;
 }
 
 unsigned peal__cancel_everything(struct peal_ring *ring)
@@ -129,20 +135,20 @@ unsigned peal__cancel_everything(struct peal_ring *ring)
 	for (i = 1; i <= ring->rows_used; i++) {
 		struct peal__row *row = &ring->rows[i];
 
-		if (!(row->flags & ROW_STORE) && !is_cancel(row) &&
+		if (is_swept(row) &&
 		    peal__cancel_row(ring, row, ROW_CANCEL) == 0)
 			count++;
 	}
 	return count;
 }
 
-static unsigned cancel_on_fd(struct peal_ring *ring, peal_fd fd)
+unsigned peal__cancel_on_fd(struct peal_ring *ring, peal_fd fd)
 {
 	uint32_t i = ring->fd_heads[(uint32_t)fd & ring->fd_mask];
 	unsigned count = 0;
 
 	for (; i; i = ring->rows[i].fd_next)
-		if (ring->rows[i].fd == fd &&
+		if (ring->rows[i].fd == fd && is_swept(&ring->rows[i]) &&
 		    peal__cancel_row(ring, &ring->rows[i], ROW_CANCEL) == 0)
 			count++;
 	return count;
@@ -174,7 +180,7 @@ peal_op peal_cancel_fd(struct peal_ring *ring, peal_fd fd, unsigned flags,
 		return -EBADF;
 	if (handler && (op = count_op(ring, handler, ctx)) < 0)
 		return op;
-	count = cancel_on_fd(ring, fd);
+	count = peal__cancel_on_fd(ring, fd);
 	if (op)
 		peal__ready(ring, peal__row_find(ring, op), count);
 	return op;

@@ -66,7 +66,6 @@ void peal__drain_check(struct peal_ring *ring, peal_fd fd)
 peal_op peal_close_drained(struct peal_ring *ring, peal_fd fd, unsigned flags,
 			   peal_handler *handler, void *ctx)
 {
-	uint32_t i;
 	peal_op op;
 
 	peal__must_own(ring, "close_drained");
@@ -78,18 +77,15 @@ peal_op peal_close_drained(struct peal_ring *ring, peal_fd fd, unsigned flags,
 		return op;
 	ring->draining++;
 	ring->gate |= GATE_DRAINING;
-	i = peal__row_find(ring, op)->fd_next;
-	for (; i; i = ring->rows[i].fd_next)
-		if (ring->rows[i].fd == fd)
-			peal__cancel_row(ring, &ring->rows[i], ROW_CANCEL);
+	peal__cancel_on_fd(ring, fd);
 	peal__drain_check(ring, fd);
 	return op;
 }
 
-/* Runs handlers until nothing is in flight or due_ns has come. */
+/* Runs handlers and posts until none is left or due_ns has come. */
 static int drain(struct peal_ring *ring, uint64_t due_ns)
 {
-	while (ring->in_flight) {
+	while (ring->in_flight || peal__posts_waiting(ring)) {
 		uint64_t now = peal__clock();
 		int rc;
 

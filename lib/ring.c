@@ -232,7 +232,6 @@ static int enter(struct peal_ring *ring, uint64_t timeout_ns)
 	if (!timeout_ns && cq_ready(ring) &&
 	    queues->sq_tail == queues->sq_head)
 		return 0;
-	ring->stats.enters++;
 	rc = ring->engine->enter(ring, timeout_ns ? 1 : 0, timeout_ns);
 	if (rc == -EAGAIN || rc == -EBUSY) {
 		/* The kernel is short of memory or of room for completions:
@@ -242,6 +241,13 @@ static int enter(struct peal_ring *ring, uint64_t timeout_ns)
 			ring->engine->enter(ring, 1, PEAL_MS);
 	}
 	return rc < 0 && !is_passing(rc) ? rc : 0;
+}
+
+/* Either a poster sees from now on that we sleep, or we see its post. */
+static int may_sleep(struct peal_ring *ring)
+{
+	atomic_store(&ring->sleeping, 1);
+	return !peal__posts_waiting(ring);
 }
 
 int peal__turn(struct peal_ring *ring, uint64_t timeout_ns)
@@ -255,12 +261,8 @@ int peal__turn(struct peal_ring *ring, uint64_t timeout_ns)
 	if (peal__unlikely(ring->owed))
 		peal__pay(ring);
 	timeout_ns = wait_ns(ring, timeout_ns);
-	if (timeout_ns) {
-		/* Either the poster sees that we sleep, or we see its post. */
-		atomic_store(&ring->sleeping, 1);
-		if (peal__posts_waiting(ring))
-			timeout_ns = 0;
-	}
+	if (timeout_ns && !may_sleep(ring))
+		timeout_ns = 0;
 	rc = enter(ring, timeout_ns);
 	atomic_store_explicit(&ring->sleeping, 0, memory_order_relaxed);
 	if (peal__unlikely(rc < 0)) {
@@ -352,11 +354,13 @@ int peal_ring_fd(struct peal_ring *ring)
 
 uint64_t peal_ring_timeout_ns(struct peal_ring *ring)
 {
+	uint64_t timeout_ns;
+
 	peal__must_own(ring, "ring_timeout_ns");
-	if (ring->queues.sq_tail != ring->queues.sq_head ||
-	    peal__posts_waiting(ring))
+	if (ring->queues.sq_tail != ring->queues.sq_head)
 		return 0;
-	return wait_ns(ring, PEAL_FOREVER);
+	timeout_ns = wait_ns(ring, PEAL_FOREVER);
+	return timeout_ns && may_sleep(ring) ? timeout_ns : 0;
 }
 
 int peal_op_in_flight(struct peal_ring *ring, peal_op op)

@@ -129,6 +129,7 @@ int peal__cancel_row(struct peal_ring *ring, struct peal__row *row,
 		     unsigned why);
 int peal__cancel_submit(struct peal_ring *ring, struct peal__row *row);
 unsigned peal__cancel_everything(struct peal_ring *ring);
+unsigned peal__cancel_on_fd(struct peal_ring *ring, peal_fd fd);
 void peal__drain_forget(struct peal_ring *ring);
 void peal__drain_check(struct peal_ring *ring, peal_fd fd);
 int peal__drain_has(struct peal_ring *ring, peal_fd fd);

@@ -29,7 +29,6 @@ int peal__start_slow(struct peal_ring *ring, unsigned opcode, peal_fd fd,
 int peal__sq_flush(struct peal_ring *ring)
 {
 	ring->stats.sq_full++;
-	ring->stats.enters++;
 	ring->engine->enter(ring, 0, 0);
 	return peal__sq_room(ring) ? 0 : -EAGAIN;
 }
@@ -68,6 +67,8 @@ peal_op peal__start_plain(struct peal_ring *ring,
 			  const struct peal__sqe *entry, unsigned flags,
 			  peal_handler *handler, void *ctx)
 {
+	/* socket(2) has no fd yet: its domain stands in that place. */
+	peal_fd fd = entry->opcode == PEAL__OP_SOCKET ? -1 : entry->fd;
 	struct peal__sqe *sqe;
 	uint64_t user_data;
 	peal_op op;
@@ -75,7 +76,7 @@ peal_op peal__start_plain(struct peal_ring *ring,
 
 	peal__must_own(ring, peal_opcode_name(entry->opcode));
 	if (peal__can(ring, entry->opcode)) {
-		op = peal__start(ring, &sqe, entry->opcode, entry->fd, flags,
+		op = peal__start(ring, &sqe, entry->opcode, fd, flags,
 				 handler, ctx);
 		if (op < 0)
 			return op;
@@ -85,8 +86,7 @@ peal_op peal__start_plain(struct peal_ring *ring,
 		sqe->user_data = user_data;
 		return op;
 	}
-	op = peal__start_user(ring, entry->opcode, entry->fd, flags, handler,
-			      ctx);
+	op = peal__start_user(ring, entry->opcode, fd, flags, handler, ctx);
 	if (op < 0)
 		return op;
 	rc = peal__blocking_run(entry);

@@ -279,15 +279,31 @@ static uint64_t due_in(struct peal_ring *ring, uint64_t ns)
 	return ns > MAX_DUE - ring->now ? MAX_DUE : ring->now + ns;
 }
 
+/* A sleep is its own timer. Its own time is kept beside the deadline's, in
+ * the links that only ops with an fd use; the earlier of the two is armed. */
+static void keep_time(struct peal__row *row, uint64_t ns)
+{
+	row->fd_next = (uint32_t)ns;
+	row->fd_prev = (uint32_t)(ns >> 32);
+}
+
+static uint64_t kept_time(const struct peal__row *row)
+{
+	return (uint64_t)row->fd_prev << 32 | row->fd_next;
+}
+
 peal_op peal_sleep(struct peal_ring *ring, uint64_t ns, unsigned flags,
 		   peal_handler *handler, void *ctx)
 {
 	peal_op op = peal__start_user(ring, PEAL__OP_SLEEP, -1, flags, handler,
 				      ctx);
+	struct peal__row *row;
 
-	if (op > 0)
-		peal__timer_add(ring, peal__row_find(ring, op),
-				due_in(ring, ns));
+	if (op < 0)
+		return op;
+	row = peal__row_find(ring, op);
+	peal__timer_add(ring, row, due_in(ring, ns));
+	keep_time(row, row->due_ns);
 	return op;
 }
 
@@ -302,19 +318,22 @@ int peal_sleep_again(struct peal_ring *ring, peal_op sleep, uint64_t ns)
 	if (!row || !(row->flags & ROW_TIMED))
 		return -ENOENT;
 	peal__timer_remove(ring, row);
+	row->flags &= (uint16_t)~ROW_TIMEOUT;
 	peal__timer_add(ring, row, due_in(ring, ns));
+	keep_time(row, row->due_ns);
 	return 0;
 }
 
-/* A sleep is its own timer: its deadline only moves it to an earlier time. */
 static void sleep_deadline(struct peal_ring *ring, struct peal__row *row,
 			   uint64_t due_ns)
 {
-	if (due_ns >= row->due_ns)
-		return;
+	uint64_t own_ns = kept_time(row);
+
 	peal__timer_remove(ring, row);
-	row->flags |= ROW_TIMEOUT;
-	peal__timer_add(ring, row, due_ns);
+	row->flags &= (uint16_t)~ROW_TIMEOUT;
+	if (due_ns < own_ns)
+		row->flags |= ROW_TIMEOUT;
+	peal__timer_add(ring, row, due_ns < own_ns ? due_ns : own_ns);
 }
 
 int peal_deadline(struct peal_ring *ring, peal_op op, uint64_t ns,

@@ -93,17 +93,21 @@ static void uring_event(struct peal_ring *ring, const struct peal__cqe *cqe)
 }
 
 /* With SQPOLL the kernel's thread submits; it must be woken when it sleeps,
- * and its flag is only to be trusted after a full barrier. */
-static uint32_t sqpoll_flags(struct peal__uring *uring, uint32_t flags,
-			     uint32_t wait_for, int full)
+ * and its flag is only to be trusted after a full barrier. 0: no system call
+ * is needed. */
+static uint32_t sqpoll_flags(struct peal__uring *uring, uint32_t wait_for,
+			     int full)
 {
+	uint32_t state;
+
 	atomic_thread_fence(memory_order_seq_cst);
-	if (__atomic_load_n(uring->sq_flags, __ATOMIC_RELAXED) &
-	    PEAL__SQ_NEED_WAKEUP)
-		flags |= PEAL__ENTER_SQ_WAKEUP;
-	else if (!wait_for && full)
-		flags |= PEAL__ENTER_SQ_WAIT;
-	return flags;
+	state = __atomic_load_n(uring->sq_flags, __ATOMIC_RELAXED);
+	if (state & PEAL__SQ_NEED_WAKEUP)
+		return uring->enter_flags | PEAL__ENTER_SQ_WAKEUP;
+	if (full)
+		return uring->enter_flags | PEAL__ENTER_SQ_WAIT;
+	return wait_for || state & PEAL__SQ_CQ_OVERFLOW ? uring->enter_flags
+							: 0;
 }
 
 /* A polled ring cannot hold the read of its eventfd: between device polls it
@@ -143,17 +147,19 @@ static int uring_enter(struct peal_ring *ring, uint32_t wait_for,
 	struct peal__uring *uring = ring->engine_state;
 	struct peal__queues *queues = &ring->queues;
 	uint32_t flags = uring->enter_flags;
-	int rc;
+	int rc = 0;
 
 	if (peal__unlikely(!uring->wake_armed) &&
 	    !(uring->setup_flags & PEAL__SETUP_IOPOLL))
 		arm_wake(ring, uring);
 	peal__store_release_u32(uring->sq_tail, queues->sq_tail);
 	if (uring->setup_flags & PEAL__SETUP_SQPOLL)
-		flags = sqpoll_flags(uring, flags, wait_for,
-				     !peal__sq_room(ring));
-	rc = call_enter(uring, queues->sq_tail - queues->sq_head, wait_for,
-			flags, timeout_ns);
+		flags = sqpoll_flags(uring, wait_for, !peal__sq_room(ring));
+	if (flags) {
+		ring->stats.enters++;
+		rc = call_enter(uring, queues->sq_tail - queues->sq_head,
+				wait_for, flags, timeout_ns);
+	}
 	queues->sq_head = peal__load_acquire(uring->sq_head);
 	if (peal__load_acquire(uring->sq_flags) & PEAL__SQ_CQ_OVERFLOW)
 		ring->stats.cq_overflows++;

@@ -227,9 +227,9 @@ void peal__uring_explain(struct peal_ring *ring, FILE *out)
 		const struct line *line = &lines[i];
 		int on = active(ring, uring, line);
 
-		fprintf(out, "%-14s %s %s (Linux %s)", peal__feature_name(
-			line->feature), on ? "on  " : "off ", line->what,
-			line->kernel);
-		fprintf(out, on ? "\n" : ": %s\n", why_off(uring, line));
+		fprintf(out, "%-14s %s %s (Linux %s)%s%s\n",
+			peal__feature_name(line->feature), on ? "on  " : "off ",
+			line->what, line->kernel, on ? "" : ": ",
+			on ? "" : why_off(uring, line));
 	}
 }
