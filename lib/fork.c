@@ -21,6 +21,7 @@ _Thread_local char peal__this_thread;
 
 static const char forked;
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static pthread_key_t thread_end;
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 static struct peal_ring *all;
 static struct peal_ring *graves[GRAVES];
@@ -46,14 +47,31 @@ static void in_child(void)
 	pthread_mutex_unlock(&lock);
 }
 
-static void watch_forks(void)
+/* The end of a thread cancels what it had in flight, behind the program's
+ * back: a ring must be closed first. One whose close timed out may stay. */
+static void thread_ends(void *unused)
+{
+	struct peal_ring *ring;
+
+	(void)unused;
+	pthread_mutex_lock(&lock);
+	for (ring = all; ring; ring = ring->list_next)
+		MUST(ring->owner != &peal__this_thread ||
+			     ring->gate & GATE_CLOSING,
+		     "a thread ended with its ring open", "ring_close");
+	pthread_mutex_unlock(&lock);
+}
+
+static void watch(void)
 {
 	pthread_atfork(before_fork, after_fork, in_child);
+	pthread_key_create(&thread_end, thread_ends);
 }
 
 void peal__ring_enlist(struct peal_ring *ring)
 {
-	pthread_once(&once, watch_forks);
+	pthread_once(&once, watch);
+	pthread_setspecific(thread_end, ring);
 	pthread_mutex_lock(&lock);
 	ring->list_prev = NULL;
 	ring->list_next = all;

@@ -22,7 +22,8 @@ struct peal__uring {
 	int wake_armed;
 	uint64_t wake_value;
 	int ring_fd_error;		/* why it is not registered */
-	uint32_t workers[2];
+	uint32_t workers[2];		/* asked for; then: what was before */
+	int workers_error;
 };
 
 /* uring_setup.c */

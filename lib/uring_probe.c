@@ -207,9 +207,12 @@ static void explain_sizes(const struct peal__uring *uring,
 			"raise it)", uring->asked_entries, uring->asked_cq,
 			limit_of(RLIMIT_MEMLOCK) / 1024);
 	fprintf(out, "\n");
-	if (uring->workers[0] || uring->workers[1])
-		fprintf(out, "io-wq workers  limits before ours: %u bounded, "
-			"%u unbounded\n", uring->workers[0],
+	if (uring->workers_error)
+		fprintf(out, "io-wq workers  not limited (needs Linux 5.15): "
+			"%s\n", peal_strerror(uring->workers_error));
+	else if (uring->workers[0] || uring->workers[1])
+		fprintf(out, "io-wq workers  limited; the limits were %u "
+			"bounded, %u unbounded\n", uring->workers[0],
 			uring->workers[1]);
 }
 

@@ -185,9 +185,9 @@ static void register_extras(struct peal__uring *uring,
 	uring->workers[0] = options->workers_bounded;
 	uring->workers[1] = options->workers_unbounded;
 	if (uring->workers[0] || uring->workers[1])
-		io_uring_register((unsigned)uring->ring.ring_fd,
-				  PEAL__REGISTER_IOWQ_MAX_WORKERS,
-				  uring->workers, 2);
+		uring->workers_error = io_uring_register(
+			(unsigned)uring->ring.ring_fd,
+			PEAL__REGISTER_IOWQ_MAX_WORKERS, uring->workers, 2);
 	if (!wants(uring, FEATURE_RING_FD)) {
 		uring->ring_fd_error = -ECANCELED;
 	} else {
