@@ -99,7 +99,8 @@ peal_op peal_close(struct peal_ring *ring, peal_fd fd, unsigned flags,
  *   flags    0 or PEAL_ASYNC
  * Result     0
  * Errors     as peal_close; -EBADF, returned at once: it is being drained
- *            already; -ECANCELED: the draining was cancelled, fd is still open
+ *            already; -ECANCELED: peal_cancel() on this handle, fd is still
+ *            open
  * Lifetime   what was lent to the ops on fd comes back with their terminal
  *            completions, all of them before this one
  * Thread     the ring's; only this ring's ops are known
@@ -114,12 +115,13 @@ peal_op peal_close_drained(struct peal_ring *ring, peal_fd fd, unsigned flags,
  *   fd       a file, pipe, terminal or socket
  *   buf      len bytes; lent
  *   len      bytes; one call moves at most 2,147,479,552
- *   offset   bytes from the start of the file; PEAL_CURRENT
+ *   offset   bytes from the start of the file; PEAL_CURRENT; what has no
+ *            position (a pipe, a socket, a terminal) ignores it
  *   flags    0 or PEAL_ASYNC
  * Result     bytes, maybe fewer than len; 0: the end of the file
  * Errors     -EIO: the device failed; -EINVAL: O_DIRECT, and address, len or
  *            offset is not aligned (peal_stat() tells to what); -EISDIR: a
- *            directory; -ESPIPE: an offset, and fd has no position
+ *            directory
  * Lifetime   buf until the terminal completion, whatever was cancelled
  * Thread     the ring's
  * Engines    io_uring 5.6; else pool (files), readiness (the rest). Never
@@ -138,8 +140,8 @@ peal_op peal_read(struct peal_ring *ring, peal_fd fd, void *buf, size_t len,
  *            time land in any order
  * Result     bytes, maybe fewer than len
  * Errors     -ENOSPC, -EDQUOT: no room; -EFBIG: RLIMIT_FSIZE or the file
- *            system's limit; -EIO, -EINVAL, -ESPIPE: as peal_read; -EPIPE:
- *            nobody reads. A file's data may still fail later: peal_sync()
+ *            system's limit; -EIO, -EINVAL: as peal_read; -EPIPE: nobody reads.
+ *            A file's data may still fail later: peal_sync()
  * Lifetime   buf until the terminal completion, whatever was cancelled
  * Thread     the ring's
  * Engines    as peal_read; on ext4 and tmpfs a buffered write goes to a kernel

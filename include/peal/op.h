@@ -111,7 +111,8 @@ peal_op peal_cancel(struct peal_ring *ring, peal_op op, unsigned flags,
 		    peal_handler *handler, void *ctx);
 
 /*
- * Asks, as peal_cancel, that every op in flight on fd end early.
+ * Asks, as peal_cancel, that every op in flight on fd end early, but for
+ * cancels and a peal_close_drained().
  *   fd       need not be open any more
  *   flags    0
  *   handler  gets the count; may be NULL, as for peal_cancel
@@ -127,7 +128,8 @@ peal_op peal_cancel_fd(struct peal_ring *ring, peal_fd fd, unsigned flags,
 		       peal_handler *handler, void *ctx);
 
 /*
- * Asks, as peal_cancel, that every op in flight on the ring end early.
+ * Asks, as peal_cancel, that every op in flight on the ring end early, with the
+ * exceptions of peal_cancel_fd.
  *   flags    0
  *   handler  as for peal_cancel_fd
  * Result     as peal_cancel_fd

@@ -106,7 +106,7 @@ int peal_ring_turn(struct peal_ring *ring, uint64_t timeout_ns);
 /*
  * Makes peal_ring_run() return 1 when the handler that is running has returned.
  * What is in flight stays in flight: run again, or close. Outside of a run it
- * does nothing.
+ * ends the next one.
  * Result     none
  * Errors     none
  * Lifetime   nothing is lent
@@ -150,8 +150,8 @@ void peal_ring_release(struct peal_ring *ring);
  *              again, or leave the ring and all that was lent to it alone, for
  *              ever; -EDEADLK: called inside a handler; the engine's own, as
  *              peal_ring_run(): as for -ETIMEDOUT
- * Lifetime     posts that wait when nothing is in flight are dropped; after 0
- *              nothing is lent any more, and ring is no ring
+ * Lifetime     posts that wait are run; after 0 nothing is lent any more, and
+ *              ring is no ring
  * Thread       the ring's; no peal_post() may come during or after it
  * Engines      all
  * Memory       gives everything back
@@ -218,7 +218,8 @@ int peal_ring_fd(struct peal_ring *ring);
 
 /*
  * How long another loop may wait for peal_ring_fd() before it calls
- * peal_ring_turn(ring, 0) for a timer or for what is ready already.
+ * peal_ring_turn(ring, 0) for a timer or for what is ready already. Call it
+ * before each wait: it is also what lets peal_post() end that wait.
  * Result     nanoseconds from now; 0: call now; PEAL_FOREVER: no limit
  * Errors     none
  * Lifetime   true until the next call on the ring

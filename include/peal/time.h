@@ -30,8 +30,9 @@ peal_op peal_sleep(struct peal_ring *ring, uint64_t ns, unsigned flags,
 		   peal_handler *handler, void *ctx);
 
 /*
- * Moves a sleep in flight: it completes ns nanoseconds from now instead.
- * Cheaper than a cancel and a new sleep; what an idle timeout wants.
+ * Moves a sleep in flight: it completes ns nanoseconds from now instead, and
+ * has no deadline any more. Cheaper than a cancel and a new sleep; what an idle
+ * timeout wants.
  *   sleep    the handle peal_sleep() gave
  *   ns       as peal_sleep
  * Result     0
@@ -48,11 +49,11 @@ int peal_sleep_again(struct peal_ring *ring, peal_op sleep, uint64_t ns);
  * deadline the op is cancelled: it completes with -ETIMEDOUT and
  * PEAL_TIMED_OUT, or with its result, if that won.
  *   op       a handle
- *   ns       nanoseconds from now, as peal_sleep; PEAL_FOREVER: no deadline On
- *            a sleep it only ever moves the end earlier
- *   flags    0, or PEAL_EARLY (not on a sleep): two stages. The handler is
- *            called at the deadline with -ETIMEDOUT and PEAL_MORE ("answer your
- *            client"), and again, terminal, when the kernel has let go
+ *   ns       nanoseconds from now, as peal_sleep; PEAL_FOREVER: no deadline
+ *   flags    0, or PEAL_EARLY (which a sleep does not need): two stages. The
+ *            handler is called at the deadline with -ETIMEDOUT and PEAL_MORE
+ *            ("answer your client"), and again, terminal, when the kernel has
+ *            let go
  * Result     0
  * Errors     -ENOENT: op is not in flight; -EINVAL: a flag, or op is a cancel
  * Lifetime   what was lent to op stays lent until its terminal completion, the
