@@ -53,6 +53,17 @@ static unsigned kept_count;
 static void *buffers[MAX_BUFFERS];
 static unsigned buffer_count;
 
+/* A path into PATH_MAX bytes, whole or not at all. */
+static void format_path(char *to, const char *format, ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	if (vsnprintf(to, PATH_MAX, format, args) >= PATH_MAX)
+		abort();
+	va_end(args);
+}
+
 void harness_add(const TTest *test, int kind)
 {
 	if (test_count == MAX_TESTS)
@@ -343,8 +354,7 @@ const char *path_in_dir(const char *name)
 	static unsigned next;
 	char *path = paths[next++ % 16];
 
-	if (snprintf(path, PATH_MAX, "%s/%s", test_dir, name) >= PATH_MAX)
-		abort();
+	format_path(path, "%s/%s", test_dir, name);
 	return path;
 }
 
@@ -536,8 +546,7 @@ static unsigned count_threads(void)
 
 static void remember_what_is_open(void)
 {
-	snprintf(test_dir, sizeof(test_dir), "%s/t%ld", base_dir,
-		 (long)getpid());
+	format_path(test_dir, "%s/t%ld", base_dir, (long)getpid());
 	must(mkdir(test_dir, 0755) == 0 || errno == EEXIST, test_dir);
 	list_fds(fds_before);
 	threads_before = count_threads();
@@ -649,9 +658,9 @@ static void make_base_dir(void)
 	const char *parent = getenv("PEAL_TEST_DIR");
 	char program[PATH_MAX];
 
-	snprintf(program, sizeof(program), "%s", harness_program);
-	snprintf(base_dir, sizeof(base_dir), "%s/tmp-XXXXXX",
-		 parent ? parent : dirname(program));
+	format_path(program, "%s", harness_program);
+	format_path(base_dir, "%s/tmp-XXXXXX",
+		    parent ? parent : dirname(program));
 	if (!mkdtemp(base_dir)) {
 		perror(base_dir);
 		exit(2);
