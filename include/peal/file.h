@@ -69,7 +69,8 @@ struct peal_stat {
  * Lifetime     path until the terminal completion. A FIFO without O_NONBLOCK
  *              waits for its other end, and occupies a kernel worker
  * Thread       the ring's
- * Engines      io_uring 5.6; else pool
+ * Engines      io_uring 5.6, on a kernel worker if it creates or the path is
+ *              not cached; else pool
  * Memory       none
  */
 peal_op peal_open(struct peal_ring *ring, peal_fd dirfd, const char *path,
@@ -144,8 +145,9 @@ peal_op peal_read(struct peal_ring *ring, peal_fd fd, void *buf, size_t len,
  *            A file's data may still fail later: peal_sync()
  * Lifetime   buf until the terminal completion, whatever was cancelled
  * Thread     the ring's
- * Engines    as peal_read; on ext4 and tmpfs a buffered write goes to a kernel
- *            worker, and costs 3 to 6 times a plain call
+ * Engines    as peal_read; a kernel worker does it, at 3 to 6 times the CPU of
+ *            a plain call, on tmpfs, and on ext4 unless it is O_DIRECT to
+ *            blocks the file has
  * Memory     none
  */
 peal_op peal_write(struct peal_ring *ring, peal_fd fd, const void *buf,
@@ -351,7 +353,8 @@ peal_op peal_truncate(struct peal_ring *ring, peal_fd fd, uint64_t len,
  * Errors     -EINVAL: the advice; -ESPIPE: a pipe
  * Lifetime   nothing is lent
  * Thread     the ring's
- * Engines    io_uring 5.6; else pool
+ * Engines    io_uring 5.6, on a kernel worker for POSIX_FADV_WILLNEED and
+ *            DONTNEED; else pool
  * Memory     none
  */
 peal_op peal_advise(struct peal_ring *ring, peal_fd fd, uint64_t offset,

@@ -157,7 +157,7 @@ int peal_op_in_flight(struct peal_ring *ring, peal_op op);
 /*
  * Explains an error in a sentence.
  *   error    a negative errno; any other value is answered too
- * Result     the sentence, its errno's name included; never NULL
+ * Result     the sentence; never NULL
  * Errors     none
  * Lifetime   of the program
  * Thread     any

@@ -52,20 +52,25 @@ struct peal_ring_options {
  *            kernel.io_uring_disabled); -ENOSYS: the kernel has none; -ENOMEM:
  *            memory, or RLIMIT_MEMLOCK; -EMFILE, -ENFILE: too many open files;
  *            -EINVAL: an option; -ENOENT: an unknown engine
- * Lifetime   of the ring: until peal_ring_close() returns 0. A forked child has
- *            no rings: using one there is misuse
+ * Lifetime   of the ring: until peal_ring_close() returns 0. A thread that ends
+ *            with its ring open, and a forked child that uses it, are misuse
  * Thread     the caller's becomes the ring's
  * Engines    picked here: options.engine, else PEAL_ENGINE in the environment,
- *            else the best; today "uring" is the only one
- * Memory     everything the ring will ever need, by options.allocator; the
- *            table is touched as it fills
+ *            else the best; today "uring" is the only one. options.disable, and
+ *            PEAL_DISABLE with it, force features off, to test without: their
+ *            names as in peal_ring_explain(), or op:NAME
+ * Memory     everything the ring will ever need, by options.allocator: 64 bytes
+ *            per op, touched as ops are in flight, 24 per post. Where the
+ *            kernel's queues count as locked memory and find no room, the soft
+ *            RLIMIT_MEMLOCK is raised to the hard one, then smaller queues are
+ *            tried: peal_ring_explain() tells
  */
 int peal_ring_open(struct peal_ring **out_ring,
 		   const struct peal_ring_options *options);
 
 /*
  * Why this thread's last peal_ring_open() failed: cause, numbers, remedy.
- * Result     a sentence; never NULL
+ * Result     a sentence, empty if it did not fail; never NULL
  * Errors     none
  * Lifetime   until this thread's next peal_ring_open()
  * Thread     any
@@ -294,7 +299,7 @@ struct peal_stats {
  * Copies the ring's counters.
  *   out_stats set its size first; only that much is written
  * Result      none
- * Errors      none
+ * Errors      none; a size that is not set is misuse
  * Lifetime    the copy is yours
  * Thread      the ring's
  * Engines     all
