@@ -2,11 +2,16 @@
 /*
  * Cancelling. A cancel is a wish: only the op's own terminal completion
  * finishes it. A wish is never lost: without room in the submission queue it
- * is owed (start.c) and the next turn sends it.
+ * is owed (start.c) and the next turn sends it. And it is sent again, at
+ * growing intervals, while the op stays: a kernel worker that has taken an op
+ * but not begun to wait on it forgets the wish (seen on 6.18 with reads of
+ * sockets given to workers; the answer was -EALREADY).
  */
 #include "lib/start.h"
 
-/* The engine's own user_data for cancels that nobody waits for. */
+#define FIRST_AGAIN_NS	(1 * PEAL_MS)
+#define LAST_AGAIN_NS	(64 * PEAL_MS)
+
 static int cancel_entry(struct peal_ring *ring, uint64_t target,
 			uint64_t user_data)
 {
@@ -21,11 +26,47 @@ static int cancel_entry(struct peal_ring *ring, uint64_t target,
 
 int peal__cancel_submit(struct peal_ring *ring, struct peal__row *row)
 {
-	int rc = cancel_entry(ring, (uint64_t)row->op, PEAL__DATA_IGNORE);
+	int rc = cancel_entry(ring, (uint64_t)row->op,
+			      PEAL__DATA_OWN | (uint64_t)row->op);
 
 	if (rc < 0)
 		peal__owe(ring, row, ROW_OWED_CANCEL);
 	return rc;
+}
+
+/* The engine's answer to a cancel. The op may be gone when it comes, or its
+ * completion may be right behind it; if not, the cancel is sent again. */
+void peal__cancel_answer(struct peal_ring *ring, peal_op op, int64_t answer)
+{
+	struct peal__row *row = peal__row_find(ring, op);
+
+	if (!row || answer == 0 ||
+	    row->flags & (ROW_READY | ROW_OWED | ROW_USER | ROW_AGAIN))
+		return;
+	row->flags |= ROW_AGAIN;
+	if (ring->again++ || ring->again_due_ns > ring->now)
+		return;
+	ring->again_ns = FIRST_AGAIN_NS;
+	ring->again_due_ns = ring->now + FIRST_AGAIN_NS;
+}
+
+void peal__cancel_again(struct peal_ring *ring)
+{
+	uint32_t left = ring->again, i;
+
+	for (i = 1; i <= ring->rows_used && left; i++) {
+		struct peal__row *row = &ring->rows[i];
+
+		if (!(row->flags & ROW_AGAIN))
+			continue;
+		left--;
+		ring->again--;
+		row->flags &= (uint16_t)~ROW_AGAIN;
+		peal__cancel_submit(ring, row);
+	}
+	if (ring->again_ns < LAST_AGAIN_NS)
+		ring->again_ns *= 2;
+	ring->again_due_ns = ring->now + ring->again_ns;
 }
 
 /* Ends an op that the engine does not hold. 1: it was one. */

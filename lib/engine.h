@@ -6,8 +6,8 @@
  * Above the engine, ops are written into queues.sqes[sq_tail & sq_mask] and
  * sq_tail is advanced; enter() hands everything up to sq_tail over. The engine
  * appends completions to cqes and publishes *cq_tail; the ring advances
- * *cq_head. user_data is opaque to the engine, but for values with the top bit
- * set, which are the engine's own: the ring gives those back through event().
+ * *cq_head. user_data is opaque to the engine, but for its own entries
+ * (PEAL__DATA_OWN): the ring gives their completions back through event().
  */
 #ifndef PEAL_LIB_ENGINE_H
 #define PEAL_LIB_ENGINE_H
@@ -16,9 +16,12 @@
 #include "lib/sqe.h"
 #include "peal/ring.h"
 
-/* user_data of an engine's own entries */
-#define PEAL__DATA_IGNORE	(UINT64_C(1) << 63 | 1)
-#define PEAL__DATA_WAKE		(UINT64_C(1) << 63 | 2)
+/* user_data that is no handle: an engine's own entries, and cancels that the
+ * ring sends for itself (with the target's handle below the top bit, whose row
+ * is never 0). */
+#define PEAL__DATA_OWN		(UINT64_C(1) << 63)
+#define PEAL__DATA_IGNORE	(PEAL__DATA_OWN | UINT64_C(1) << 22)
+#define PEAL__DATA_WAKE		(PEAL__DATA_OWN | UINT64_C(2) << 22)
 
 struct peal__queues {
 	struct peal__sqe *sqes;

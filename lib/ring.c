@@ -108,6 +108,10 @@ int64_t peal__complete(struct peal_ring *ring, struct peal__row *row,
 		peal__timer_remove(ring, row);
 	if (row->flags & ROW_OWED_CANCEL)
 		ring->owed--;
+	if (row->flags & ROW_AGAIN)
+		ring->again--;
+	if (row->opcode == PEAL__OP_ASYNC_CANCEL && !(row->flags & ROW_USER))
+		peal__cancel_answer(ring, (peal_op)row->due_ns, result);
 	if (row->flags & ROW_FULL)
 		buf = peal__full_end(ring, row);
 	finish(ring, row, result, flags | outcome_flags(row), buf);
@@ -149,6 +153,19 @@ static void run_ready(struct peal_ring *ring)
 	}
 }
 
+/* No handle of an op in flight. */
+static void complete_own(struct peal_ring *ring, const struct peal__cqe *cqe)
+{
+	if (!(cqe->user_data & PEAL__DATA_OWN))
+		ring->stats.stale++;
+	else if (cqe->user_data & PEAL__ROW_MASK)
+		peal__cancel_answer(ring,
+				    (peal_op)(cqe->user_data & ~PEAL__DATA_OWN),
+				    cqe->res);
+	else
+		ring->engine->event(ring, cqe);
+}
+
 static void complete_cqe(struct peal_ring *ring, const struct peal__cqe *cqe)
 {
 	uint32_t index = (uint32_t)(cqe->user_data & PEAL__ROW_MASK);
@@ -156,10 +173,7 @@ static void complete_cqe(struct peal_ring *ring, const struct peal__cqe *cqe)
 
 	if (peal__unlikely(index > ring->rows_used ||
 			   (uint64_t)row->op != cqe->user_data)) {
-		if (cqe->user_data >> 63)
-			ring->engine->event(ring, cqe);
-		else
-			ring->stats.stale++;
+		complete_own(ring, cqe);
 		return;
 	}
 	if (peal__likely(!(row->flags | (cqe->flags & PEAL__CQE_MORE)) &&
@@ -208,9 +222,11 @@ static uint64_t wait_ns(struct peal_ring *ring, uint64_t timeout_ns)
 
 	if (ring->ready_head || ring->owed || cq_ready(ring))
 		return 0;
-	if (!ring->wheel.count || !timeout_ns)
+	if (!(ring->wheel.count | ring->again) || !timeout_ns)
 		return timeout_ns;
 	due = peal__timer_next(ring);
+	if (ring->again && ring->again_due_ns < due)
+		due = ring->again_due_ns;
 	read_clock(ring);
 	if (due <= ring->now)
 		return 0;
@@ -278,6 +294,8 @@ int peal__turn(struct peal_ring *ring, uint64_t timeout_ns)
 	run_completions(ring);
 	if (ring->wheel.count)
 		peal__timers_run(ring);
+	if (peal__unlikely(ring->again) && ring->now >= ring->again_due_ns)
+		peal__cancel_again(ring);
 	return (int)(ring->stats.completions + ring->stats.posts - before);
 }
 

@@ -60,6 +60,9 @@ struct peal_ring {
 	void *engine_state;
 	uint32_t ready_head, ready_tail;
 	uint32_t owed;		/* rows with ROW_OWED or ROW_OWED_CANCEL */
+	uint32_t again;		/* rows with ROW_AGAIN */
+	uint64_t again_due_ns;	/* when their cancels are sent again */
+	uint64_t again_ns;	/* and how long after that: doubles */
 	uint32_t draining;	/* rows of peal_close_drained() that wait */
 	uint32_t holds;
 	uint8_t running;
@@ -127,6 +130,8 @@ void peal__timers_run(struct peal_ring *ring);
 /* cancel.c, close.c, full.c, post.c */
 int peal__cancel_row(struct peal_ring *ring, struct peal__row *row,
 		     unsigned why);
+void peal__cancel_answer(struct peal_ring *ring, peal_op op, int64_t answer);
+void peal__cancel_again(struct peal_ring *ring);
 int peal__cancel_submit(struct peal_ring *ring, struct peal__row *row);
 unsigned peal__cancel_everything(struct peal_ring *ring);
 unsigned peal__cancel_on_fd(struct peal_ring *ring, peal_fd fd);
