@@ -98,8 +98,8 @@ peal_op peal_poll_multishot(struct peal_ring *ring, peal_fd fd,
  *   handler  gets the cancel's own result; NULL: the cancel takes no room,
  *            cannot fail with -EAGAIN, and 0 is returned for a handle
  * Result     a handle, or 0 with handler NULL. done->result is 0: cancelled;
- *            -EALREADY: it runs and cannot be interrupted, it will complete in
- *            its own time; -ENOENT: it finished meanwhile
+ *            -EALREADY: it runs on a worker (the library asks again until it
+ *            lets go; what reads a disk cannot); -ENOENT: it finished meanwhile
  * Errors     -ENOENT, returned at once: op is not in flight
  * Lifetime   nothing is lent; op may have completed before or after the
  *            cancel's handler runs
