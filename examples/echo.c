@@ -66,7 +66,7 @@ static void on_accepted(struct peal_ring *ring,
 	conn->fd = (peal_fd)done->result;
 	receive(ring, conn);
 	if (to_serve > 0 && --to_serve == 0 && (done->flags & PEAL_MORE))
-		peal_cancel(ring, done->op, 0, NULL, NULL);
+		must("cancel", peal_cancel(ring, done->op, 0, NULL, NULL));
 }
 
 static void on_received(struct peal_ring *ring,
@@ -100,6 +100,7 @@ static void on_closed(struct peal_ring *ring,
 	struct connection *conn = done->ctx;
 
 	(void)ring;
+	must("close", done->result);
 	printf("a connection ended after %lu bytes\n", conn->bytes);
 	fflush(stdout);
 	free(conn);
