@@ -5,6 +5,7 @@
 
 #define peal__likely(x)   __builtin_expect(!!(x), 1)
 #define peal__unlikely(x) __builtin_expect(!!(x), 0)
+#define peal__inline static inline __attribute__((always_inline))
 
 _Noreturn void peal__must_fail(const char *file, int line, const char *cond,
 			       const char *why, const char *op);

@@ -205,11 +205,13 @@ int peal__ring_is_foreign(const struct peal_ring *ring);
 void peal__grave_add(struct peal_ring *ring);
 _Noreturn void peal__not_yours(const struct peal_ring *ring, const char *op);
 
-static inline void peal__must_own(const struct peal_ring *ring, const char *op)
-{
-	if (peal__unlikely(ring->owner != &peal__this_thread))
-		peal__not_yours(ring, op);
-}
+/* A macro, so that op is looked up when it is wanted: an op function names
+ * itself by a call. */
+#define peal__must_own(ring, op)                                              \
+	do {                                                                  \
+		if (peal__unlikely((ring)->owner != &peal__this_thread))      \
+			peal__not_yours(ring, op);                            \
+	} while (0)
 
 static inline int peal__can(const struct peal_ring *ring, unsigned opcode)
 {

@@ -30,7 +30,7 @@ static inline void peal__ignore(struct peal_ring *ring,
 	(void)done;
 }
 
-static inline void peal__row_link(struct peal_ring *ring,
+peal__inline void peal__row_link(struct peal_ring *ring,
 				  struct peal__row *row, uint32_t index,
 				  peal_fd fd)
 {
@@ -48,7 +48,7 @@ static inline void peal__row_link(struct peal_ring *ring,
 }
 
 /* Takes a row for an op; NULL: max_ops are in flight. */
-static inline struct peal__row *peal__row_take(struct peal_ring *ring,
+peal__inline struct peal__row *peal__row_take(struct peal_ring *ring,
 					       unsigned opcode, peal_fd fd,
 					       peal_handler *handler,
 					       void *ctx)
@@ -74,13 +74,13 @@ static inline struct peal__row *peal__row_take(struct peal_ring *ring,
 	return row;
 }
 
-static inline int peal__sq_room(const struct peal_ring *ring)
+peal__inline int peal__sq_room(const struct peal_ring *ring)
 {
 	return ring->queues.sq_tail - ring->queues.sq_head <
 	       ring->queues.sq_entries;
 }
 
-static inline struct peal__sqe *peal__sqe_fill(struct peal_ring *ring,
+peal__inline struct peal__sqe *peal__sqe_fill(struct peal_ring *ring,
 					       unsigned opcode, peal_fd fd,
 					       unsigned flags,
 					       uint64_t user_data)
@@ -97,7 +97,7 @@ static inline struct peal__sqe *peal__sqe_fill(struct peal_ring *ring,
 }
 
 /* Starts an op: *out_sqe is its entry, zeroed but for what is known here. */
-static inline peal_op peal__start(struct peal_ring *ring,
+peal__inline peal_op peal__start(struct peal_ring *ring,
 				  struct peal__sqe **out_sqe, unsigned opcode,
 				  peal_fd fd, unsigned flags,
 				  peal_handler *handler, void *ctx)
