@@ -124,7 +124,7 @@ install: lib $(nbd)
 		'Description: completion-based I/O' 'Version: 0.1.0' \
 		'Cflags: -I$${prefix}/include' \
 		'Libs: -L$${prefix}/lib -lpeal -pthread' \
-		'Requires.private: liburing' 'Requires: liburing' \
+		'Requires: liburing' \
 		> $(DESTDIR)$(PREFIX)/lib/pkgconfig/peal.pc
 
 clean:

@@ -82,6 +82,13 @@ static int read_options(struct peal_ring_options *out,
 	if (out->cq_entries > 2 * MAX_ENTRIES)
 		return too_many("cq_entries", out->cq_entries,
 				2 * MAX_ENTRIES);
+	if (out->cq_entries && out->cq_entries < out->entries) {
+		peal__reason("options.cq_entries is %u and options.entries is "
+			     "%u: a ring needs at least as many completions "
+			     "as submissions: raise cq_entries or lower "
+			     "entries", out->cq_entries, out->entries);
+		return -EINVAL;
+	}
 	if (out->max_ops > PEAL__MAX_OPS)
 		return too_many("max_ops", out->max_ops, PEAL__MAX_OPS);
 	if (out->max_posts > MAX_POSTS)

@@ -95,6 +95,8 @@ uint32_t peal__store_take(struct peal_ring *ring);
 void peal__store_release(struct peal_ring *ring, uint32_t index);
 
 /* start.c */
+void peal__ignore(struct peal_ring *ring, const struct peal_completion *done);
+peal_handler *peal__nobody(unsigned opcode);
 int peal__start_slow(struct peal_ring *ring, unsigned opcode, peal_fd fd,
 		     unsigned flags);
 int peal__sq_flush(struct peal_ring *ring);

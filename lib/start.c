@@ -9,6 +9,31 @@
  */
 #include "lib/start.h"
 
+void peal__ignore(struct peal_ring *ring, const struct peal_completion *done)
+{
+	(void)ring;
+	(void)done;
+}
+
+/* A descriptor that nobody waits for is closed, not leaked. */
+static void ignore_fd(struct peal_ring *ring,
+		      const struct peal_completion *done)
+{
+	const struct peal__sqe entry = { .opcode = PEAL__OP_CLOSE,
+					 .fd = (int)done->result };
+
+	(void)ring;
+	if (done->result >= 0)
+		peal__blocking_run(&entry);
+}
+
+/* The handler of an op that was started without one. */
+peal_handler *peal__nobody(unsigned opcode)
+{
+	return peal__op_row(opcode)->result == RESULT_FD ? ignore_fd
+							 : peal__ignore;
+}
+
 int peal__start_slow(struct peal_ring *ring, unsigned opcode, peal_fd fd,
 		     unsigned flags)
 {

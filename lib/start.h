@@ -23,13 +23,6 @@ static inline uint64_t peal__addr(const void *pointer)
 	return (uint64_t)(uintptr_t)pointer;
 }
 
-static inline void peal__ignore(struct peal_ring *ring,
-				const struct peal_completion *done)
-{
-	(void)ring;
-	(void)done;
-}
-
 peal__inline void peal__row_link(struct peal_ring *ring,
 				  struct peal__row *row, uint32_t index,
 				  peal_fd fd)
@@ -65,7 +58,7 @@ peal__inline struct peal__row *peal__row_take(struct peal_ring *ring,
 	ring->free_row = row->fd_next;
 	ring->rows_live++;
 	ring->in_flight++;
-	row->handler = handler ? handler : peal__ignore;
+	row->handler = handler ? handler : peal__nobody(opcode);
 	row->ctx = ctx;
 	row->started_ms = ring->now_ms;
 	row->flags = 0;

@@ -95,7 +95,8 @@ static int first_slot(const struct peal__wheel *wheel, unsigned *level,
 	return 0;
 }
 
-/* When to look again: never early by more than a tick, never late. */
+/* When to look again: never late; early by at most a tick, or when a slot of a
+ * higher level is to be spread over the lower ones. */
 uint64_t peal__timer_next(struct peal_ring *ring)
 {
 	struct peal__wheel *wheel = &ring->wheel;

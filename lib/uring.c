@@ -313,7 +313,7 @@ peal_op peal_uring_submit(struct peal_ring *ring,
 		return -EINVAL;
 	op = peal__start(ring, &sqe, entry->opcode,
 			 entry->flags & PEAL__SQE_FIXED_FILE ? -1 : entry->fd,
-			 0, handler, ctx);
+			 0, handler ? handler : peal__ignore, ctx);
 	if (op < 0)
 		return op;
 	ring->rows[(uint64_t)op & PEAL__ROW_MASK].flags = ROW_RAW;

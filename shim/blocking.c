@@ -6,6 +6,7 @@
  */
 #include <errno.h>
 #include <sys/socket.h>
+#include <unistd.h>
 #include "lib/engine.h"
 
 static void *pointer(uint64_t addr)
@@ -24,6 +25,8 @@ static int call(const struct peal__sqe *sqe)
 		return listen(sqe->fd, (int)sqe->len);
 	case PEAL__OP_SHUTDOWN:
 		return shutdown(sqe->fd, (int)sqe->len);
+	case PEAL__OP_CLOSE:
+		return close(sqe->fd);
 	default:
 		errno = EOPNOTSUPP;
 		return -1;
