@@ -3,6 +3,7 @@
 # make            the library, the programs, the examples
 # make demo       a real server, loaded by foreign clients (about 30 s)
 # make check      every test; SAN=address,undefined for a sanitizer build
+# make check-kernel-6.1   the tests under Debian's Linux 6.1, in qemu
 # make perf       the floors: the same loops on bare liburing and on peal
 # make install    PREFIX=/usr/local DESTDIR=
 # make V=1        show the commands
@@ -100,6 +101,20 @@ check: packages
 .PHONY: packages
 packages:
 	@test/packages check
+
+# The tests under another kernel, statically linked: see test/kernel/README.
+KERNEL ?= 6.1
+GLOB ?= *
+.PHONY: check-kernel
+check-kernel:
+	@test/packages kernel
+	@$(MAKE) --no-print-directory lib tests SAN= BUILD=$(BUILD)/static \
+		LDFLAGS=-static JEMALLOC_LIBS= \
+		CHECK_LIBS="$$($(PKG_CONFIG) --static --libs check)"
+	@BUILD=$(BUILD) CC="$(CC)" test/kernel/run '$(KERNEL)' '$(GLOB)'
+
+check-kernel-%:
+	@$(MAKE) --no-print-directory check-kernel KERNEL=$*
 
 demo:
 	@examples/nbd/demo
