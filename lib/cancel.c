@@ -41,6 +41,7 @@ void peal__cancel_answer(struct peal_ring *ring, peal_op op, int64_t answer)
 	struct peal__row *row = peal__row_find(ring, op);
 
 	if (!row || answer == 0 ||
+	    !(row->flags & (ROW_CANCEL | ROW_TIMEOUT)) ||
 	    row->flags & (ROW_READY | ROW_OWED | ROW_USER | ROW_AGAIN))
 		return;
 	row->flags |= ROW_AGAIN;

@@ -156,9 +156,11 @@ static void run_ready(struct peal_ring *ring)
 /* No handle of an op in flight. */
 static void complete_own(struct peal_ring *ring, const struct peal__cqe *cqe)
 {
-	if (!(cqe->user_data & PEAL__DATA_OWN))
+	uint32_t index = (uint32_t)(cqe->user_data & PEAL__ROW_MASK);
+
+	if (!(cqe->user_data & PEAL__DATA_OWN) || index > ring->rows_used)
 		ring->stats.stale++;
-	else if (cqe->user_data & PEAL__ROW_MASK)
+	else if (index)
 		peal__cancel_answer(ring,
 				    (peal_op)(cqe->user_data & ~PEAL__DATA_OWN),
 				    cqe->res);
@@ -181,7 +183,9 @@ static void complete_cqe(struct peal_ring *ring, const struct peal__cqe *cqe)
 		finish(ring, row, cqe->res, cqe->flags, NULL);
 		return;
 	}
-	if (peal__unlikely(row->flags & (ROW_USER | ROW_STORE)))
+	/* Of a row that the engine does not hold. */
+	if (peal__unlikely(row->flags & (ROW_USER | ROW_STORE | ROW_READY |
+					 ROW_OWED)))
 		ring->stats.stale++;
 	else
 		peal__complete(ring, row, cqe->res, cqe->flags);
