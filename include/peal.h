@@ -22,7 +22,8 @@
  *              peal_ring_run(), peal_ring_turn() and peal_ring_close(), never
  *              inside the call that started the op. A handler may start and
  *              cancel ops, its own included, and stop the ring.
- *              NULL means that nobody wants to know.
+ *              NULL means that nobody wants to know; a new fd that nobody
+ *              wants is closed.
  *   Lent       Every pointer given to an op (buffer, path, address, iovec
  *              array, message header, and what they point to) is lent to the
  *              ring until the op's terminal completion, whatever was

@@ -50,10 +50,10 @@ int peal_sleep_again(struct peal_ring *ring, peal_op sleep, uint64_t ns);
  * PEAL_TIMED_OUT, or with its result, if that won.
  *   op       a handle
  *   ns       nanoseconds from now, as peal_sleep; PEAL_FOREVER: no deadline
- *   flags    0, or PEAL_EARLY (which a sleep does not need): two stages. The
- *            handler is called at the deadline with -ETIMEDOUT and PEAL_MORE
- *            ("answer your client"), and again, terminal, when the kernel has
- *            let go
+ *   flags    0, or PEAL_EARLY: two stages. The handler is called at the
+ *            deadline with -ETIMEDOUT and PEAL_MORE ("answer your client"), and
+ *            again, terminal, when the kernel has let go. A sleep lets go at
+ *            once, so its handler is called once
  * Result     0
  * Errors     -ENOENT: op is not in flight; -EINVAL: a flag, or op is a cancel
  * Lifetime   what was lent to op stays lent until its terminal completion, the
