@@ -70,10 +70,11 @@ void peal__cancel_again(struct peal_ring *ring)
 	ring->again_due_ns = ring->now + ring->again_ns;
 }
 
-/* Ends an op that the engine does not hold. 1: it was one. */
+/* Ends an op that the engine does not hold. 1: it was one. A cancel that is
+ * owed is still to be sent: its target waits for it. */
 static int cancel_here(struct peal_ring *ring, struct peal__row *row)
 {
-	if (row->flags & ROW_OWED) {
+	if (row->flags & ROW_OWED && row->opcode != PEAL__OP_ASYNC_CANCEL) {
 		row->flags &= (uint16_t)~(ROW_OWED | ROW_OWED_CANCEL);
 		ring->owed--;
 	} else if (!(row->flags & ROW_USER)) {
