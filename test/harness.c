@@ -24,7 +24,7 @@
 #define MAX_BUFFERS	64
 #define MAX_FD		8192
 #define TURN_NS		(10 * PEAL_MS)
-#define IDLE_TURNS	500	/* of TURN_NS each: then nothing will come */
+#define IDLE_NS		(8 * PEAL_S)	/* then nothing will come */
 #define CLOSE_NS	(10 * PEAL_S)
 #define TEST_SECONDS	30
 
@@ -194,15 +194,19 @@ void reopen_ring(const struct peal_ring_options *options)
 	ring = open_ring(options);
 }
 
-void harness_turn(struct peal_ring *which, unsigned *idle, const char *cond,
-		  const char *file, int line)
+/* Time, and not turns, since a ring that has a post half written turns without
+ * waiting for its writer to be scheduled again. */
+void harness_turn(struct peal_ring *which, uint64_t *idle_since,
+		  const char *cond, const char *file, int line)
 {
-	int ran = peal_ring_turn(which, *idle ? TURN_NS : 0);
+	int ran = peal_ring_turn(which, *idle_since ? TURN_NS : 0);
+	uint64_t now = peal_ring_now(which);
 
 	ck_assert_msg(ran >= 0, "%s:%d: peal_ring_turn: %s", file, line,
 		      harness_errno(ran));
-	*idle = ran ? 0 : *idle + 1;
-	if (*idle < IDLE_TURNS)
+	if (ran || !*idle_since)
+		*idle_since = ran ? 0 : now;
+	if (!*idle_since || now - *idle_since < IDLE_NS)
 		return;
 	peal_ring_dump(which, stdout);
 	fflush(stdout);

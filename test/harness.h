@@ -134,18 +134,18 @@ const struct outcome *finish_outcome(peal_op op);
 /* The same when the call may as well have refused it. */
 int64_t finish_or_refused(peal_op op);
 
-/* Turns of the ring until cond holds; a few hundred turns in which nothing
- * happens fail the test with the ring's dump. */
+/* Turns of the ring until cond holds; seconds in which nothing happens fail the
+ * test with the ring's dump. */
 #define UNTIL(cond) UNTIL_ON(ring, cond)
 #define UNTIL_ON(which, cond)						\
 	do {								\
-		unsigned idle_ = 0;					\
+		uint64_t idle_ = 0;					\
 		while (!(cond))						\
 			harness_turn(which, &idle_, #cond, __FILE__,	\
 				     __LINE__);				\
 	} while (0)
-void harness_turn(struct peal_ring *which, unsigned *idle, const char *cond,
-		  const char *file, int line);
+void harness_turn(struct peal_ring *which, uint64_t *idle_since,
+		  const char *cond, const char *file, int line);
 
 /* Some turns that do not wait: what could happen has happened. */
 void settle(void);

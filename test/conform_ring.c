@@ -1,0 +1,737 @@
+/* SPDX-License-Identifier: MIT */
+/* The ring itself: opening, options, memory, looking inside, embedding. */
+#include <limits.h>
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <sys/epoll.h>
+#include <sys/wait.h>
+
+#include "peal/uring.h"
+#include "test/harness.h"
+
+/* What the ring prints into a stream. */
+static char *printed(void (*print)(struct peal_ring *, FILE *))
+{
+	static char text[16384];
+	FILE *out = fmemopen(text, sizeof(text) - 1, "w");
+
+	ck_assert_ptr_nonnull(out);
+	memset(text, 0, sizeof(text));
+	print(ring, out);
+	fclose(out);
+	return text;
+}
+
+static char is_untouched;
+
+/* --- options ---------------------------------------------------------------- */
+
+BARE_TEST(ring_opens_without_options)
+{
+	struct peal_ring *own = open_ring(NULL);
+
+	close_ring(own);
+}
+
+BARE_TEST(ring_opens_with_default_options)
+{
+	struct peal_ring_options options = PEAL_RING_OPTIONS;
+
+	close_ring(open_ring(&options));
+}
+
+static struct peal_ring *const ring_untouched = (void *)&is_untouched;
+
+static void is_refused(const struct peal_ring_options *options,
+		       int error, const char *named)
+{
+	struct peal_ring *own = ring_untouched;
+
+	ck_result(peal_ring_open(&own, options), error);
+	ck_assert_ptr_eq(own, ring_untouched);
+	ck_assert_msg(strstr(peal_open_reason(), named) != NULL,
+		      "the reason does not name %s: %s", named,
+		      peal_open_reason());
+}
+
+BARE_TEST(options_of_size_zero_are_einval)
+{
+	struct peal_ring_options options = PEAL_RING_OPTIONS;
+
+	options.size = 0;
+	is_refused(&options, -EINVAL, "size");
+}
+
+BARE_TEST(options_with_too_many_ops_are_einval)
+{
+	struct peal_ring_options options = PEAL_RING_OPTIONS;
+
+	options.max_ops = UINT32_MAX;
+	is_refused(&options, -EINVAL, "max_ops");
+	options.max_ops = (1u << 22) - 1025;
+	is_refused(&options, -EINVAL, "max_ops");
+}
+
+BARE_TEST(options_with_the_most_ops_are_taken)
+{
+	struct peal_ring_options options = PEAL_RING_OPTIONS;
+	struct peal_ring *own;
+
+	options.max_ops = (1u << 22) - 1026;
+	own = open_ring(&options);
+	ck_assert_int_gt(peal_nop(own, 0, on_done, NULL), 0);
+	ck_result(peal_ring_run(own), 0);
+	close_ring(own);
+}
+
+BARE_TEST(options_with_an_unknown_flag_are_einval)
+{
+	struct peal_ring_options options = PEAL_RING_OPTIONS;
+
+	options.flags = 1u << 31;
+	is_refused(&options, -EINVAL, "flag");
+}
+
+BARE_TEST(options_with_an_unknown_engine_are_enoent)
+{
+	struct peal_ring_options options = PEAL_RING_OPTIONS;
+
+	options.engine = "steam";
+	is_refused(&options, -ENOENT, "steam");
+}
+
+BARE_TEST(options_with_an_unknown_feature_to_disable_are_einval)
+{
+	struct peal_ring_options options = PEAL_RING_OPTIONS;
+
+	options.disable = "defer,gravity";
+	is_refused(&options, -EINVAL, "gravity");
+}
+
+BARE_TEST(options_with_half_an_allocator_are_einval)
+{
+	struct peal_ring_options options = harness_options();
+
+	options.allocator.free = NULL;
+	is_refused(&options, -EINVAL, "allocator");
+}
+
+BARE_TEST(options_with_fewer_completions_than_entries_work_or_are_named)
+{
+	struct peal_ring_options options = harness_options();
+	struct peal_ring *own;
+
+	options.entries = 64;
+	options.cq_entries = 2;
+	if (peal_ring_open(&own, &options) == 0) {
+		close_ring(own);
+		return;
+	}
+	is_refused(&options, -EINVAL, "cq_entries");
+}
+
+BARE_TEST(options_with_odd_sizes_are_rounded)
+{
+	struct peal_ring_options options = harness_options();
+	struct peal_ring *own;
+	unsigned at;
+
+	options.entries = 7;
+	options.cq_entries = 9;
+	options.max_ops = 13;
+	options.max_posts = 3;
+	own = open_ring(&options);
+	for (at = 0; at < 13; at++)
+		ck_assert_int_gt(peal_nop(own, 0, on_done, NULL), 0);
+	ck_result(peal_ring_run(own), 0);
+	close_ring(own);
+}
+
+BARE_TEST(options_with_queues_larger_than_the_kernels_are_einval)
+{
+	struct peal_ring_options options = PEAL_RING_OPTIONS;
+
+	options.entries = 1u << 20;
+	is_refused(&options, -EINVAL, "entries");
+}
+
+BARE_TEST(options_of_an_older_program_are_taken)
+{
+	/* A struct that ended after max_posts: the rest are defaults. */
+	struct peal_ring_options options = PEAL_RING_OPTIONS;
+
+	memset((char *)&options + offsetof(struct peal_ring_options, flags),
+	       0xff, sizeof(options) - offsetof(struct peal_ring_options,
+						flags));
+	options.size = offsetof(struct peal_ring_options, flags);
+	close_ring(open_ring(&options));
+}
+
+BARE_TEST(engine_can_be_named)
+{
+	struct peal_ring_options options = harness_options();
+	struct peal_ring *own;
+
+	options.engine = "uring";
+	own = open_ring(&options);
+	ck_assert_str_eq(peal_ring_engine(own), "uring");
+	close_ring(own);
+}
+
+BARE_TEST(workers_can_be_limited)
+{
+	struct peal_ring_options options = harness_options();
+
+	options.workers_bounded = 2;
+	options.workers_unbounded = 3;
+	close_ring(open_ring(&options));
+}
+
+BARE_TEST(rings_can_share_workers)
+{
+	struct peal_ring_options options = harness_options();
+	struct peal_ring *first = open_ring(&options), *second;
+
+	options.attach = first;
+	second = open_ring(&options);
+	ck_assert_int_gt(peal_nop(second, PEAL_ASYNC, on_done, NULL), 0);
+	ck_result(peal_ring_run(second), 0);
+	close_ring(second);
+	close_ring(first);
+}
+
+BARE_TEST(sqpoll_ring_works_where_it_can_be_had)
+{
+	struct peal_ring_options options = harness_options();
+	struct peal_ring *own;
+	int result, fd = make_file("f", "data", 4);
+	char buf[4];
+	peal_op op;
+
+	options.flags = PEAL_RING_SQPOLL;
+	options.sqpoll_idle_ms = 1;
+	result = peal_ring_open(&own, &options);
+	if (result != 0)
+		SKIP("%s", peal_open_reason());
+	op = peal_read(own, fd, buf, 4, 0, 0, on_done, NULL);
+	ck_assert_int_gt(op, 0);
+	UNTIL_ON(own, finished(op));
+	ck_result(outcome(op)->result, 4);
+	close_ring(own);
+}
+
+/* --- memory ------------------------------------------------------------------ */
+
+BARE_TEST(custom_allocator_gets_everything_back)
+{
+	struct peal_ring_options options = harness_options();
+	struct peal_ring *own = open_ring(&options);
+
+	ck_assert_uint_gt(alloc_outstanding(), 0);
+	close_ring(own);
+	ck_assert_uint_eq(alloc_outstanding(), 0);
+}
+
+static void fail_each_allocation(int and_all_after_it)
+{
+	struct peal_ring_options options = harness_options();
+	struct peal_ring *own = NULL;
+	unsigned long failing;
+	int result = -ENOMEM;
+
+	alloc_fail_on = and_all_after_it;
+	for (failing = 1; result != 0; failing++) {
+		ck_assert_uint_lt(failing, 100);
+		alloc_calls = 0;
+		alloc_fail_at = failing;
+		result = peal_ring_open(&own, &options);
+		if (result == 0)
+			break;
+		ck_result(result, -ENOMEM);
+		ck_assert_ptr_null(own);
+		ck_assert_uint_eq(alloc_outstanding(), 0);
+		ck_assert_uint_gt(strlen(peal_open_reason()), 0);
+	}
+	ck_assert_uint_gt(failing, 1);
+	alloc_fail_at = 0;
+	close_ring(own);
+}
+
+BARE_TEST(open_survives_the_failure_of_each_allocation)
+{
+	fail_each_allocation(0);
+}
+
+BARE_TEST(open_survives_the_failure_of_each_allocation_and_all_after_it)
+{
+	fail_each_allocation(1);
+}
+
+TEST(work_allocates_nothing)
+{
+	int fds[2], fd = make_file("f", "data", 4);
+	unsigned long before = alloc_calls;
+	char buf[4];
+	unsigned at;
+
+	make_pipe(fds);
+	for (at = 0; at < 1000; at++) {
+		peal_op op = peal_read(ring, fds[0], buf, 1, PEAL_CURRENT, 0,
+				       on_done, NULL);
+
+		ck_result(peal_deadline(ring, op, PEAL_S, 0), 0);
+		ck_result(peal_cancel(ring, op, 0, NULL, NULL), 0);
+		finish(op);
+		ck_result(finish(peal_read_full(ring, fd, buf, 4, 0, 0,
+						on_done, NULL)), 4);
+		ck_result(finish(peal_sleep(ring, 0, 0, on_done, NULL)), 0);
+	}
+	ck_assert_uint_eq(alloc_calls, before);
+}
+
+/* --- several ------------------------------------------------------------------ */
+
+BARE_TEST(fifty_rings_of_one_thread_do_not_disturb_each_other)
+{
+	struct peal_ring_options options = harness_options();
+	struct peal_ring *rings[50];
+	peal_op ops[50];
+	unsigned at;
+
+	options.entries = 16;
+	options.max_ops = 64;
+	for (at = 0; at < 50; at++) {
+		rings[at] = open_ring(&options);
+		ops[at] = peal_nop(rings[at], 0, NULL, NULL);
+		ck_assert_int_gt(ops[at], 0);
+	}
+	for (at = 50; at-- > 0;) {
+		ck_assert_uint_eq(peal_ring_in_flight(rings[at]), 1);
+		ck_result(peal_ring_run(rings[at]), 0);
+	}
+	for (at = 0; at < 50; at++)
+		close_ring(rings[at]);
+}
+
+BARE_TEST(ring_can_be_opened_and_closed_five_hundred_times)
+{
+	struct peal_ring_options options = harness_options();
+	unsigned at;
+
+	for (at = 0; at < 500; at++) {
+		struct peal_ring *own = open_ring(&options);
+
+		peal_nop(own, 0, NULL, NULL);
+		close_ring(own);
+	}
+}
+
+static void *own_ring_thread(void *arg)
+{
+	struct peal_ring *own;
+	unsigned at;
+
+	(void)arg;
+	if (peal_ring_open(&own, NULL) != 0)
+		abort();
+	for (at = 0; at < 10000; at++)
+		if (peal_nop(own, 0, NULL, NULL) <= 0)
+			abort();
+	if (peal_ring_run(own) != 0 || peal_ring_close(own, PEAL_S) != 0)
+		abort();
+	return NULL;
+}
+
+BARE_TEST(each_thread_may_have_a_ring)
+{
+	pthread_t threads[4];
+	unsigned at;
+
+	for (at = 0; at < 4; at++)
+		ck_assert_int_eq(pthread_create(&threads[at], NULL,
+						own_ring_thread, NULL), 0);
+	for (at = 0; at < 4; at++)
+		ck_assert_int_eq(pthread_join(threads[at], NULL), 0);
+}
+
+/* --- misuse --------------------------------------------------------------------- */
+
+static void *use_foreign_ring(void *arg)
+{
+	peal_nop(arg, 0, NULL, NULL);
+	return NULL;
+}
+
+static void use_from_wrong_thread(void *arg)
+{
+	struct peal_ring *own;
+	pthread_t thread;
+
+	(void)arg;
+	if (peal_ring_open(&own, NULL) != 0)
+		return;
+	if (pthread_create(&thread, NULL, use_foreign_ring, own) == 0)
+		pthread_join(thread, NULL);
+}
+
+BARE_TEST(use_from_the_wrong_thread_stops_the_program_with_a_message)
+{
+	char text[1024];
+	int status = in_child(use_from_wrong_thread, NULL, text, sizeof(text));
+
+	ck_assert_msg(WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT,
+		      "status %x: %s", (unsigned)status, text);
+	ck_assert_msg(strstr(text, "thread") != NULL, "%s", text);
+}
+
+/* --- looking inside ---------------------------------------------------------------- */
+
+TEST(engine_and_its_reason_are_told)
+{
+	ck_assert_str_eq(peal_ring_engine(ring), "uring");
+	ck_assert_ptr_nonnull(peal_ring_engine_reason(ring));
+	ck_assert_uint_gt(strlen(peal_ring_engine_reason(ring)), 5);
+}
+
+TEST(explain_names_each_feature_and_why_it_is_off)
+{
+	char *text = printed(peal_ring_explain);
+
+	ck_assert_msg(strstr(text, "uring") != NULL, "%s", text);
+	ck_assert_msg(strstr(text, "multishot") != NULL, "%s", text);
+	ck_assert_msg(strstr(text, "defer") != NULL, "%s", text);
+	if (getenv("PEAL_DISABLE"))
+		ck_assert_msg(strstr(text, "PEAL_DISABLE") != NULL, "%s",
+			      text);
+}
+
+TEST(dump_names_every_op_in_flight)
+{
+	char *text, buf[1];
+	int fds[2];
+	peal_op ops[2];
+
+	make_pipe(fds);
+	ops[0] = peal_read(ring, fds[0], buf, 1, PEAL_CURRENT, 0, on_done,
+			   NULL);
+	ops[1] = peal_sleep(ring, 3600 * PEAL_S, 0, on_done, NULL);
+	text = printed(peal_ring_dump);
+	ck_assert_msg(strstr(text, "read") != NULL, "%s", text);
+	ck_assert_msg(strstr(text, "sleep") != NULL, "%s", text);
+	ck_ok(peal_cancel_all(ring, 0, NULL, NULL));
+	finish(ops[0]);
+	finish(ops[1]);
+}
+
+TEST(stats_count_what_happened)
+{
+	struct peal_stats stats = { .size = sizeof(stats) };
+	int fd = make_file("f", "data", 4);
+	char buf[4];
+	unsigned at, opcode;
+	uint64_t reads = 0, nops = 0;
+	peal_op op;
+
+	for (at = 0; at < 10; at++)
+		finish(peal_nop(ring, 0, on_done, NULL));
+	finish(peal_read(ring, fd, buf, 4, 0, 0, on_done, NULL));
+	op = peal_sleep(ring, 3600 * PEAL_S, 0, on_done, NULL);
+	peal_ring_stats(ring, &stats);
+	ck_assert_uint_eq(stats.in_flight, 1);
+	ck_assert_uint_eq(stats.completions, 11);
+	ck_assert_uint_ge(stats.submitted, 11);
+	ck_assert_uint_gt(stats.turns, 0);
+	ck_assert_uint_gt(stats.enters, 0);
+	ck_assert_uint_eq(stats.stale, 0);
+	for (opcode = 0; opcode < PEAL_STATS_OPS; opcode++) {
+		const char *name = peal_opcode_name(opcode);
+
+		if (name && strcmp(name, "read") == 0)
+			reads = stats.by_op[opcode];
+		if (name && strcmp(name, "nop") == 0)
+			nops = stats.by_op[opcode];
+	}
+	ck_assert_uint_eq(reads, 1);
+	ck_assert_uint_eq(nops, 10);
+	ck_result(peal_cancel(ring, op, 0, NULL, NULL), 0);
+	finish(op);
+	peal_ring_stats(ring, &stats);
+	ck_assert_uint_eq(stats.cancels, 1);
+	ck_assert_uint_eq(stats.in_flight, 0);
+}
+
+TEST(stats_of_an_older_program_are_not_overrun)
+{
+	struct peal_stats stats;
+
+	memset(&stats, 0xee, sizeof(stats));
+	stats.size = offsetof(struct peal_stats, turns);
+	peal_ring_stats(ring, &stats);
+	ck_assert_uint_eq(stats.in_flight, 0);
+	ck_assert_uint_eq(stats.turns, UINT64_C(0xeeeeeeeeeeeeeeee));
+}
+
+TEST(opcode_names_end)
+{
+	ck_assert_str_eq(peal_opcode_name(0), "nop");
+	ck_assert_ptr_null(peal_opcode_name(UINT_MAX));
+	ck_assert_ptr_null(peal_opcode_name(PEAL_STATS_OPS));
+}
+
+TEST(strerror_has_a_sentence_for_everything)
+{
+	int64_t error;
+
+	for (error = -4100; error <= 10; error++) {
+		ck_assert_ptr_nonnull(peal_strerror(error));
+		ck_assert_uint_gt(strlen(peal_strerror(error)), 0);
+	}
+	ck_assert_ptr_nonnull(peal_strerror(INT64_MIN));
+	ck_assert_ptr_nonnull(peal_strerror(INT64_MAX));
+	ck_assert_str_ne(peal_strerror(-ENOENT), peal_strerror(-EACCES));
+}
+
+TEST(in_flight_counts_ops)
+{
+	peal_op ops[3];
+	unsigned at;
+
+	ck_assert_uint_eq(peal_ring_in_flight(ring), 0);
+	for (at = 0; at < 3; at++)
+		ops[at] = peal_sleep(ring, PEAL_MS, 0, on_done, NULL);
+	ck_assert_uint_eq(peal_ring_in_flight(ring), 3);
+	for (at = 0; at < 3; at++)
+		finish(ops[at]);
+	ck_assert_uint_eq(peal_ring_in_flight(ring), 0);
+}
+
+/* --- embedding -------------------------------------------------------------------- */
+
+/* One round of someone else's loop. It waits as long as the ring says; the
+ * test's time-out is what ends a wait that should have ended. */
+static void foreign_round(void)
+{
+	struct pollfd ready = { peal_ring_fd(ring), POLLIN, 0 };
+	uint64_t ns = peal_ring_timeout_ns(ring);
+	int ms = ns == PEAL_FOREVER ? -1 : (int)((ns + PEAL_MS - 1) / PEAL_MS);
+
+	ck_assert_int_ge(poll(&ready, 1, ms), 0);
+	ck_ok(peal_ring_turn(ring, 0));
+}
+
+static void foreign_loop_until_finished(peal_op op)
+{
+	unsigned rounds;
+
+	for (rounds = 0; !finished(op); rounds++) {
+		ck_assert_uint_lt(rounds, 1000);
+		foreign_round();
+	}
+}
+
+TEST(ring_in_a_poll_loop_serves_descriptors)
+{
+	char buf[4];
+	int fds[2];
+	peal_op op;
+
+	make_pipe(fds);
+	op = peal_read(ring, fds[0], buf, 4, PEAL_CURRENT, 0, on_done, NULL);
+	ck_ok(peal_ring_turn(ring, 0));
+	ck_assert_int_eq(write(fds[1], "data", 4), 4);
+	foreign_loop_until_finished(op);
+	ck_result(outcome(op)->result, 4);
+}
+
+TEST(ring_in_a_poll_loop_serves_files)
+{
+	char *buf = aligned_buffer(1 << 20);
+	int fd = open_direct("d", O_RDWR | O_CREAT);
+	peal_op op;
+
+	if (fd < 0)
+		SKIP("O_DIRECT: %s", strerror(errno));
+	op = peal_write(ring, fd, buf, 1 << 20, 0, 0, on_done, NULL);
+	ck_ok(peal_ring_turn(ring, 0));
+	foreign_loop_until_finished(op);
+	ck_result(outcome(op)->result, 1 << 20);
+}
+
+TEST(ring_in_a_poll_loop_serves_timers)
+{
+	peal_op op = peal_sleep(ring, 3 * PEAL_MS, 0, on_done, NULL);
+
+	ck_assert_uint_le(peal_ring_timeout_ns(ring), 3 * PEAL_MS);
+	foreign_loop_until_finished(op);
+	ck_result(outcome(op)->result, 0);
+}
+
+TEST(ring_in_a_poll_loop_serves_deadlines)
+{
+	char buf[4];
+	int fds[2];
+	peal_op op;
+
+	make_pipe(fds);
+	op = peal_read(ring, fds[0], buf, 4, PEAL_CURRENT, 0, on_done, NULL);
+	ck_result(peal_deadline(ring, op, 3 * PEAL_MS, 0), 0);
+	ck_ok(peal_ring_turn(ring, 0));
+	foreign_loop_until_finished(op);
+	ck_result(outcome(op)->result, -ETIMEDOUT);
+}
+
+TEST(ring_in_a_poll_loop_asks_for_a_turn_while_ops_are_not_submitted)
+{
+	peal_op op = peal_nop(ring, 0, on_done, NULL);
+
+	ck_assert_uint_eq(peal_ring_timeout_ns(ring), 0);
+	foreign_loop_until_finished(op);
+}
+
+static void note_post(struct peal_ring *where, void *ctx)
+{
+	(void)where;
+	*(int *)ctx = 1;
+}
+
+/* Most of the time the other thread is then in poll(). */
+static void let_the_other_thread_wait(void)
+{
+	unsigned at;
+
+	for (at = 0; at < 50; at++)
+		sched_yield();
+}
+
+static void *post_soon(void *arg)
+{
+	let_the_other_thread_wait();
+	if (peal_post(ring, note_post, arg) != 0)
+		abort();
+	return NULL;
+}
+
+TEST(ring_in_a_poll_loop_is_woken_by_posts)
+{
+	unsigned at;
+
+	for (at = 0; at < 100; at++) {
+		pthread_t thread;
+		int posted = 0;
+
+		ck_ok(peal_ring_turn(ring, 0));
+		ck_assert_int_eq(pthread_create(&thread, NULL, post_soon,
+						&posted), 0);
+		while (!posted)
+			foreign_round();
+		ck_assert_int_eq(pthread_join(thread, NULL), 0);
+	}
+}
+
+static void *write_soon(void *arg)
+{
+	let_the_other_thread_wait();
+	if (write(*(int *)arg, "data", 4) != 4)
+		abort();
+	return NULL;
+}
+
+TEST(ring_in_a_poll_loop_is_woken_by_descriptors)
+{
+	unsigned at;
+	char buf[4];
+	int fds[2];
+
+	make_pipe(fds);
+	for (at = 0; at < 100; at++) {
+		pthread_t thread;
+		peal_op op = peal_read(ring, fds[0], buf, 4, PEAL_CURRENT, 0,
+				       on_done, NULL);
+
+		ck_ok(peal_ring_turn(ring, 0));
+		ck_assert_int_eq(pthread_create(&thread, NULL, write_soon,
+						&fds[1]), 0);
+		foreign_loop_until_finished(op);
+		ck_assert_int_eq(pthread_join(thread, NULL), 0);
+	}
+}
+
+TEST(ring_in_an_epoll_loop_becomes_quiet_when_all_is_done)
+{
+	struct epoll_event event = { .events = EPOLLIN };
+	int epoll = keep_fd(epoll_create1(EPOLL_CLOEXEC));
+	peal_op op;
+
+	ck_assert_int_eq(epoll_ctl(epoll, EPOLL_CTL_ADD, peal_ring_fd(ring),
+				   &event), 0);
+	op = peal_nop(ring, 0, on_done, NULL);
+	while (!finished(op))
+		ck_ok(peal_ring_turn(ring, 0));
+	settle();
+	ck_assert_int_eq(epoll_wait(epoll, &event, 1, 0), 0);
+}
+
+TEST(timeout_of_an_idle_ring_is_for_ever)
+{
+	settle();
+	ck_assert_uint_eq(peal_ring_timeout_ns(ring), PEAL_FOREVER);
+}
+
+/* --- the escape hatch ---------------------------------------------------------------- */
+
+TEST(raw_entry_runs_as_an_op)
+{
+	struct io_uring_sqe entry;
+	int fd = make_file("f", "data", 4);
+	char buf[4];
+
+	memset(&entry, 0, sizeof(entry));
+	entry.opcode = IORING_OP_READ;
+	entry.fd = fd;
+	entry.addr = (uintptr_t)buf;
+	entry.len = 4;
+	entry.user_data = 0xdeadbeef;
+	ck_result(finish(peal_uring_submit(ring, &entry, on_done, NULL)), 4);
+	ck_assert_mem_eq(buf, "data", 4);
+}
+
+TEST(raw_entry_with_flags_that_break_the_loop_is_refused)
+{
+	const unsigned char bad[] = { IOSQE_IO_LINK, IOSQE_IO_HARDLINK,
+				      IOSQE_IO_DRAIN,
+				      IOSQE_CQE_SKIP_SUCCESS };
+	struct io_uring_sqe entry;
+	unsigned at;
+
+	for (at = 0; at < sizeof(bad); at++) {
+		memset(&entry, 0, sizeof(entry));
+		entry.opcode = IORING_OP_NOP;
+		entry.flags = bad[at];
+		ck_result(peal_uring_submit(ring, &entry, on_done, NULL),
+			  -EINVAL);
+	}
+	ck_assert_uint_eq(peal_ring_in_flight(ring), 0);
+}
+
+TEST(raw_ring_can_register_buffers)
+{
+	struct io_uring *raw = peal_uring_ring(ring);
+	struct io_uring_sqe entry;
+	char *buf = aligned_buffer(4096);
+	struct iovec iov = { buf, 4096 };
+	int fd = make_file("f", "data", 4);
+
+	ck_assert_ptr_nonnull(raw);
+	ck_assert_int_eq(io_uring_register_buffers(raw, &iov, 1), 0);
+	memset(&entry, 0, sizeof(entry));
+	entry.opcode = IORING_OP_READ_FIXED;
+	entry.fd = fd;
+	entry.addr = (uintptr_t)buf;
+	entry.len = 4;
+	ck_result(finish(peal_uring_submit(ring, &entry, on_done, NULL)), 4);
+	ck_assert_mem_eq(buf, "data", 4);
+	ck_assert_int_eq(io_uring_unregister_buffers(raw), 0);
+}
+
+SUITE("ring")
