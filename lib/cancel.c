@@ -160,11 +160,11 @@ peal_op peal_cancel(struct peal_ring *ring, peal_op op, unsigned flags,
 	return peal__cancel_row(ring, row, ROW_CANCEL);
 }
 
-/* Cancels, and closes that wait for their fd, end by themselves; only their
- * own handle cancels them. */
+/* Cancels and drained closes end by themselves; only their own handle cancels
+ * them. */
 static int is_swept(const struct peal__row *row)
 {
-	return !(row->flags & ROW_STORE) &&
+	return !(row->flags & (ROW_STORE | ROW_CLOSING)) &&
 	       row->opcode != PEAL__OP_ASYNC_CANCEL &&
 	       row->opcode != PEAL__OP_CANCEL_MANY &&
 	       row->opcode != PEAL__OP_CLOSE_DRAINED;

@@ -5,41 +5,55 @@
  *   close_drained(fd):  waiting --last op on fd done--> closing --> done
  *                          \--cancelled--> done, the fd stays open
  *
+ * New ops on fd are refused until the engine has taken the close's entry.
+ *
  * Leaving a ring does not stop the kernel from writing into the program's
  * buffers, so a ring with ops in flight is never freed.
  */
 #include "lib/start.h"
 
-/* The row of a close that waits for fd; *others: an op that is not it. A
- * close is the newest row of its fd, so the walk ends early. */
-static struct peal__row *waiting_close(struct peal_ring *ring, peal_fd fd,
-				       int *others)
+/* The newest row on fd, or NULL. */
+static struct peal__row *newest_on(struct peal_ring *ring, peal_fd fd)
 {
 	uint32_t i = ring->fd_heads[(uint32_t)fd & ring->fd_mask];
-	struct peal__row *found = NULL;
 
-	*others = 0;
-	for (; i && !(found && *others); i = ring->rows[i].fd_next) {
-		struct peal__row *row = &ring->rows[i];
-
-		if (row->fd != fd)
-			continue;
-		if (row->opcode == PEAL__OP_CLOSE_DRAINED &&
-		    !(row->flags & ROW_READY))
-			found = row;
-		else if (found)
-			*others = 1;
-		else
-			break;
-	}
-	return found;
+	while (i && ring->rows[i].fd != fd)
+		i = ring->rows[i].fd_next;
+	return i ? &ring->rows[i] : NULL;
 }
 
+static int has_older(const struct peal_ring *ring, const struct peal__row *row)
+{
+	uint32_t i = row->fd_next;
+
+	while (i && ring->rows[i].fd != row->fd)
+		i = ring->rows[i].fd_next;
+	return i != 0;
+}
+
+/* A close that waits for the others on its fd. */
+static int is_waiting(const struct peal__row *row)
+{
+	return row->opcode == PEAL__OP_CLOSE_DRAINED &&
+	       !(row->flags & ROW_READY);
+}
+
+/* A close whose entry the engine has not taken: an op started now would run
+ * behind it, maybe on another file of that number. Later, only on one. */
+static int is_queued(const struct peal_ring *ring, const struct peal__row *row)
+{
+	if (!(row->flags & ROW_CLOSING) || row->flags & ROW_READY)
+		return 0;
+	return row->flags & ROW_OWED ||
+	       (int32_t)(row->arg - ring->queues.sq_head) > 0;
+}
+
+/* While there is such a close no op on fd is accepted, so it is the newest. */
 int peal__drain_has(struct peal_ring *ring, peal_fd fd)
 {
-	int others;
+	const struct peal__row *row = newest_on(ring, fd);
 
-	return waiting_close(ring, fd, &others) != NULL;
+	return row && (is_waiting(row) || is_queued(ring, row));
 }
 
 void peal__drain_forget(struct peal_ring *ring)
@@ -51,15 +65,13 @@ void peal__drain_forget(struct peal_ring *ring)
 /* An op on fd has gone: is it the last one that a close waits for? */
 void peal__drain_check(struct peal_ring *ring, peal_fd fd)
 {
-	struct peal__row *row;
-	int others;
+	struct peal__row *row = newest_on(ring, fd);
 
-	row = waiting_close(ring, fd, &others);
-	if (!row || others)
+	if (!row || !is_waiting(row) || has_older(ring, row))
 		return;
-	peal__drain_forget(ring);
 	row->opcode = PEAL__OP_CLOSE;
 	row->flags &= (uint16_t)~ROW_USER;
+	row->flags |= ROW_CLOSING;
 	peal__start_again(ring, row);
 }
 

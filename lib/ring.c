@@ -110,6 +110,8 @@ int64_t peal__complete(struct peal_ring *ring, struct peal__row *row,
 		ring->owed--;
 	if (row->flags & ROW_AGAIN)
 		ring->again--;
+	if (row->flags & ROW_CLOSING)
+		peal__drain_forget(ring);
 	if (row->opcode == PEAL__OP_ASYNC_CANCEL && !(row->flags & ROW_USER))
 		peal__cancel_answer(ring, (peal_op)row->due_ns, result);
 	if (row->flags & ROW_FULL)

@@ -138,6 +138,7 @@ static void fill_again(struct peal_ring *ring, struct peal__row *row,
 		sqe->addr = row->due_ns;
 		break;
 	case PEAL__OP_CLOSE:
+		row->arg = ring->queues.sq_tail;
 		break;
 	default:
 		peal__full_write(ring, row, sqe);
