@@ -108,8 +108,6 @@ uint64_t peal__timer_next(struct peal_ring *ring)
 		return 0;
 	if (!first_slot(wheel, &level, &slot, &tick))
 		return PEAL_FOREVER;
-	if (level > 0)
-		return tick << TICK_SHIFT;
 	for (i = wheel->heads[slot]; i; i = ring->rows[i].time_next) {
 		if (++seen > MANY && tick > wheel->tick)
 			return tick << TICK_SHIFT;
