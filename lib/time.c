@@ -245,12 +245,14 @@ static void deadline_passed(struct peal_ring *ring, struct peal__row *row)
 
 static void fire(struct peal_ring *ring, struct peal__row *row)
 {
-	if (row->opcode != PEAL__OP_SLEEP)
+	if (row->opcode != PEAL__OP_SLEEP) {
 		deadline_passed(ring, row);
-	else if (row->flags & ROW_TIMEOUT)
+	} else if (row->flags & ROW_TIMEOUT) {
+		ring->stats.timeouts++;
 		peal__complete(ring, row, -ETIMEDOUT, 0);
-	else
+	} else {
 		peal__complete(ring, row, 0, 0);
+	}
 }
 
 /* Runs what is due at ring->now. */
