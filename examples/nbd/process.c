@@ -26,6 +26,7 @@ int process_open_signals(struct server *server)
 	sigaddset(&set, SIGCHLD);
 	sigaddset(&set, SIGUSR1);
 	signal(SIGPIPE, SIG_IGN);	/* standard error may be a dead pipe */
+	signal(SIGXFSZ, SIG_IGN);	/* a write past the limit is an error */
 	if (sigprocmask(SIG_BLOCK, &set, NULL))
 		return -errno;
 	server->signal_fd = signalfd(-1, &set, SFD_CLOEXEC);
@@ -97,12 +98,13 @@ int process_run(struct server *server)
 	char *argv[] = { (char *)"sh", (char *)"-c",
 			 (char *)server->options->run, NULL };
 	posix_spawnattr_t attr;
-	sigset_t none, pipe;
+	sigset_t none, ignored;
 	int error;
 
 	sigemptyset(&none);
-	sigemptyset(&pipe);
-	sigaddset(&pipe, SIGPIPE);
+	sigemptyset(&ignored);
+	sigaddset(&ignored, SIGPIPE);
+	sigaddset(&ignored, SIGXFSZ);
 	if (setenv("uri", server->uri, 1) ||
 	    setenv("unixsocket", server->unix_path, 1) ||
 	    posix_spawnattr_init(&attr))
@@ -110,7 +112,7 @@ int process_run(struct server *server)
 	posix_spawnattr_setflags(&attr, POSIX_SPAWN_SETSIGMASK |
 				 POSIX_SPAWN_SETSIGDEF);
 	posix_spawnattr_setsigmask(&attr, &none);
-	posix_spawnattr_setsigdefault(&attr, &pipe);
+	posix_spawnattr_setsigdefault(&attr, &ignored);
 	error = posix_spawn(&server->child, "/bin/sh", NULL, &attr, argv,
 			    environ);
 	posix_spawnattr_destroy(&attr);
