@@ -32,14 +32,15 @@
  *   Errors     A negative Linux errno, from every function, on every system;
  *              peal_strerror() explains it in a sentence. Every op can
  *              fail at once with -EAGAIN (as many ops in flight as
- *              options.max_ops allows: wait for one to finish; nothing
- *              happened), -EINVAL (a flag this op does not have), -EBADF
- *              (the fd is being closed by peal_close_drained()), -EOPNOTSUPP
- *              (the kernel lacks the operation; see peal_ring_explain()) and
- *              -ESHUTDOWN (the ring is closing). Every op can complete with
- *              -ECANCELED (a cancel was asked for), -ETIMEDOUT (its deadline
- *              passed), -EINTR (a signal; nothing was done) and -EAGAIN (the
- *              kernel could not start a worker for it; nothing was done).
+ *              options.max_ops allows, or the kernel takes no submissions
+ *              just now: let one finish; nothing happened), -EINVAL (a flag
+ *              this op does not have), -EBADF (the fd is being closed by
+ *              peal_close_drained()), -EOPNOTSUPP (the kernel lacks the
+ *              operation; see peal_ring_explain()) and -ESHUTDOWN (the ring
+ *              is closing). Every op can complete with -ECANCELED (a cancel
+ *              was asked for), -ETIMEDOUT (its deadline passed), -EINTR (a
+ *              signal; nothing was done) and -EAGAIN (the kernel could not
+ *              start a worker for it; nothing was done).
  *   Misuse     Calls that can only be a bug (wrong thread, a ring used in a
  *              forked child) stop the program with file, line and op.
  *   Units      len is bytes, count is items, _ns is nanoseconds, due_ns is
