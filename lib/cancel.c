@@ -116,12 +116,13 @@ int peal__cancel_row(struct peal_ring *ring, struct peal__row *row,
 static struct peal__row *cancel_row(struct peal_ring *ring,
 				    peal_handler *handler, void *ctx)
 {
-	uint32_t most = ring->max_ops;
-	struct peal__row *row;
+	struct peal__row *row = NULL;
 
-	ring->max_ops = most + PEAL__SPARE_ROWS;
-	row = peal__row_take(ring, PEAL__OP_ASYNC_CANCEL, -1, handler, ctx);
-	ring->max_ops = most;
+	ring->rows_left += (int32_t)PEAL__SPARE_ROWS;
+	if (peal__row_new(ring))
+		row = peal__row_take(ring, PEAL__OP_ASYNC_CANCEL, -1, handler,
+				     ctx);
+	ring->rows_left -= (int32_t)PEAL__SPARE_ROWS;
 	return row;
 }
 

@@ -59,7 +59,7 @@ int peal__drain_has(struct peal_ring *ring, peal_fd fd)
 void peal__drain_forget(struct peal_ring *ring)
 {
 	if (--ring->draining == 0)
-		ring->gate &= ~(uint32_t)GATE_DRAINING;
+		peal__gate_set(ring, ring->gate & ~(uint32_t)GATE_DRAINING);
 }
 
 /* An op on fd has gone: is it the last one that a close waits for? */
@@ -88,7 +88,7 @@ peal_op peal_close_drained(struct peal_ring *ring, peal_fd fd, unsigned flags,
 	if (op < 0)
 		return op;
 	ring->draining++;
-	ring->gate |= GATE_DRAINING;
+	peal__gate_set(ring, ring->gate | GATE_DRAINING);
 	peal__cancel_on_fd(ring, fd);
 	peal__drain_check(ring, fd);
 	return op;
@@ -97,7 +97,7 @@ peal_op peal_close_drained(struct peal_ring *ring, peal_fd fd, unsigned flags,
 /* Runs handlers and posts until none is left or due_ns has come. */
 static int drain(struct peal_ring *ring, uint64_t due_ns)
 {
-	while (ring->in_flight || peal__posts_waiting(ring)) {
+	while (peal__in_flight(ring) || peal__posts_waiting(ring)) {
 		uint64_t now = peal__clock();
 		int rc;
 
@@ -122,7 +122,7 @@ int peal_ring_close(struct peal_ring *ring, uint64_t timeout_ns)
 	due_ns = timeout_ns > PEAL_FOREVER - now ? PEAL_FOREVER
 						 : now + timeout_ns;
 	ring->running = 1;
-	ring->gate |= GATE_CLOSING;
+	peal__gate_set(ring, ring->gate | GATE_CLOSING);
 	peal__cancel_everything(ring);
 	rc = drain(ring, due_ns);
 	ring->running = 0;

@@ -81,7 +81,7 @@ void peal_ring_dump(struct peal_ring *ring, FILE *out)
 
 	peal__must_own(ring, "ring_dump");
 	fprintf(out, "peal ring on %s: %u of %u ops in flight, %u unsubmitted, "
-		"%llu turns\n", ring->engine->name, ring->in_flight,
+		"%llu turns\n", ring->engine->name, peal__in_flight(ring),
 		ring->max_ops, ring->queues.sq_tail - ring->queues.sq_head,
 		(unsigned long long)ring->stats.turns);
 	for (i = 1; i <= ring->rows_used; i++)
@@ -117,7 +117,7 @@ void peal_ring_stats(struct peal_ring *ring, struct peal_stats *out_stats)
 	MUST(size >= sizeof size, "peal_stats.size is not set", "ring_stats");
 	now = ring->stats;
 	now.size = size;
-	now.in_flight = ring->in_flight;
+	now.in_flight = peal__in_flight(ring);
 	now.wakes = atomic_load(&ring->wakes);
 	now.submitted = 0;
 	for (i = 0; i < PEAL__OP_KERNEL_COUNT; i++)

@@ -172,8 +172,10 @@ static int open_parts(struct peal_ring *ring,
 		return no_memory(options);
 	}
 	rc = ring->engine->open(ring, options);
-	if (rc == 0)
+	if (rc == 0) {
+		peal__gate_set(ring, 0);
 		return 0;
+	}
 	peal__posts_close(ring);
 	peal__table_close(ring);
 	return rc;

@@ -35,39 +35,20 @@ peal_op peal_close(struct peal_ring *ring, peal_fd fd, unsigned flags,
 			   ctx);
 }
 
-/* read, write, readv, writev and their relatives */
-static inline peal_op start_rw(struct peal_ring *ring, unsigned opcode,
-			       peal_fd fd, const void *addr, uint32_t len,
-			       uint64_t offset, unsigned rw_flags,
-			       unsigned flags, peal_handler *handler,
-			       void *ctx)
-{
-	struct peal__sqe *sqe;
-	peal_op op = peal__start(ring, &sqe, opcode, fd, flags, handler, ctx);
-
-	if (op < 0)
-		return op;
-	sqe->off = offset;
-	sqe->addr = peal__addr(addr);
-	sqe->len = len;
-	sqe->op_flags = rw_flags;
-	return op;
-}
-
 peal_op peal_read(struct peal_ring *ring, peal_fd fd, void *buf, size_t len,
 		  uint64_t offset, unsigned flags,
 		  peal_handler *handler, void *ctx)
 {
-	return start_rw(ring, PEAL__OP_READ, fd, buf, peal__len(len), offset,
-			0, flags, handler, ctx);
+	return peal__start_op(ring, PEAL__OP_READ, fd, buf, peal__len(len),
+			      offset, 0, flags, handler, ctx);
 }
 
 peal_op peal_write(struct peal_ring *ring, peal_fd fd, const void *buf,
 		   size_t len, uint64_t offset, unsigned flags,
 		   peal_handler *handler, void *ctx)
 {
-	return start_rw(ring, PEAL__OP_WRITE, fd, buf, peal__len(len), offset,
-			0, flags, handler, ctx);
+	return peal__start_op(ring, PEAL__OP_WRITE, fd, buf, peal__len(len),
+			      offset, 0, flags, handler, ctx);
 }
 
 peal_op peal_readv(struct peal_ring *ring, peal_fd fd,
@@ -75,8 +56,8 @@ peal_op peal_readv(struct peal_ring *ring, peal_fd fd,
 		   unsigned rw_flags, unsigned flags,
 		   peal_handler *handler, void *ctx)
 {
-	return start_rw(ring, PEAL__OP_READV, fd, iov, count, offset, rw_flags,
-			flags, handler, ctx);
+	return peal__start_op(ring, PEAL__OP_READV, fd, iov, count, offset,
+			      rw_flags, flags, handler, ctx);
 }
 
 peal_op peal_writev(struct peal_ring *ring, peal_fd fd,
@@ -84,22 +65,22 @@ peal_op peal_writev(struct peal_ring *ring, peal_fd fd,
 		    unsigned rw_flags, unsigned flags,
 		    peal_handler *handler, void *ctx)
 {
-	return start_rw(ring, PEAL__OP_WRITEV, fd, iov, count, offset,
-			rw_flags, flags, handler, ctx);
+	return peal__start_op(ring, PEAL__OP_WRITEV, fd, iov, count, offset,
+			      rw_flags, flags, handler, ctx);
 }
 
 peal_op peal_sync(struct peal_ring *ring, peal_fd fd, unsigned flags,
 		  peal_handler *handler, void *ctx)
 {
-	return start_rw(ring, PEAL__OP_FSYNC, fd, NULL, 0, 0, 0, flags,
-			handler, ctx);
+	return peal__start_op(ring, PEAL__OP_FSYNC, fd, NULL, 0, 0, 0, flags,
+			      handler, ctx);
 }
 
 peal_op peal_datasync(struct peal_ring *ring, peal_fd fd, unsigned flags,
 		      peal_handler *handler, void *ctx)
 {
-	return start_rw(ring, PEAL__OP_FSYNC, fd, NULL, 0, 0,
-			PEAL__FSYNC_DATASYNC, flags, handler, ctx);
+	return peal__start_op(ring, PEAL__OP_FSYNC, fd, NULL, 0, 0,
+			      PEAL__FSYNC_DATASYNC, flags, handler, ctx);
 }
 
 /* The kernel's entry has 32 bits for this length; 0 means "to the end",
@@ -113,9 +94,9 @@ peal_op peal_sync_range(struct peal_ring *ring, peal_fd fd, uint64_t offset,
 			uint64_t len, unsigned sync_flags, unsigned flags,
 			peal_handler *handler, void *ctx)
 {
-	return start_rw(ring, PEAL__OP_SYNC_FILE_RANGE, fd, NULL,
-			range_len(len), offset, sync_flags, flags, handler,
-			ctx);
+	return peal__start_op(ring, PEAL__OP_SYNC_FILE_RANGE, fd, NULL,
+			      range_len(len), offset, sync_flags, flags,
+			      handler, ctx);
 }
 
 static peal_op start_fallocate(struct peal_ring *ring, peal_fd fd,
@@ -168,16 +149,16 @@ peal_op peal_zero_range(struct peal_ring *ring, peal_fd fd, uint64_t offset,
 peal_op peal_truncate(struct peal_ring *ring, peal_fd fd, uint64_t len,
 		      unsigned flags, peal_handler *handler, void *ctx)
 {
-	return start_rw(ring, PEAL__OP_FTRUNCATE, fd, NULL, 0, len, 0, flags,
-			handler, ctx);
+	return peal__start_op(ring, PEAL__OP_FTRUNCATE, fd, NULL, 0, len, 0,
+			      flags, handler, ctx);
 }
 
 peal_op peal_advise(struct peal_ring *ring, peal_fd fd, uint64_t offset,
 		    uint64_t len, int advice, unsigned flags,
 		    peal_handler *handler, void *ctx)
 {
-	return start_rw(ring, PEAL__OP_FADVISE, fd, NULL, range_len(len),
-			offset, (unsigned)advice, flags, handler, ctx);
+	return peal__start_op(ring, PEAL__OP_FADVISE, fd, NULL, range_len(len),
+			      offset, (unsigned)advice, flags, handler, ctx);
 }
 
 peal_op peal_stat(struct peal_ring *ring, peal_fd dirfd, const char *path,
@@ -257,16 +238,16 @@ peal_op peal_unlink(struct peal_ring *ring, peal_fd dirfd, const char *path,
 		    unsigned at_flags, unsigned flags,
 		    peal_handler *handler, void *ctx)
 {
-	return start_rw(ring, PEAL__OP_UNLINKAT, dirfd, path, 0, 0, at_flags,
-			flags, handler, ctx);
+	return peal__start_op(ring, PEAL__OP_UNLINKAT, dirfd, path, 0, 0,
+			      at_flags, flags, handler, ctx);
 }
 
 peal_op peal_mkdir(struct peal_ring *ring, peal_fd dirfd, const char *path,
 		   unsigned mode, unsigned flags,
 		   peal_handler *handler, void *ctx)
 {
-	return start_rw(ring, PEAL__OP_MKDIRAT, dirfd, path, mode, 0, 0, flags,
-			handler, ctx);
+	return peal__start_op(ring, PEAL__OP_MKDIRAT, dirfd, path, mode, 0, 0,
+			      flags, handler, ctx);
 }
 
 peal_op peal_splice(struct peal_ring *ring, peal_fd fd_in, uint64_t off_in,

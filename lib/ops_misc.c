@@ -5,9 +5,8 @@
 peal_op peal_nop(struct peal_ring *ring, unsigned flags,
 		 peal_handler *handler, void *ctx)
 {
-	struct peal__sqe *sqe;
-
-	return peal__start(ring, &sqe, PEAL__OP_NOP, -1, flags, handler, ctx);
+	return peal__start_op(ring, PEAL__OP_NOP, -1, NULL, 0, 0, 0, flags,
+			      handler, ctx);
 }
 
 /* The kernel wants the two halves swapped on big-endian machines. */

@@ -85,30 +85,13 @@ peal_op peal_connect(struct peal_ring *ring, peal_fd fd,
 	return op;
 }
 
-static inline peal_op start_transfer(struct peal_ring *ring, unsigned opcode,
-				     peal_fd fd, const void *addr,
-				     uint32_t len, uint32_t msg_flags,
-				     unsigned flags, peal_handler *handler,
-				     void *ctx)
-{
-	struct peal__sqe *sqe;
-	peal_op op = peal__start(ring, &sqe, opcode, fd, flags, handler, ctx);
-
-	if (op < 0)
-		return op;
-	sqe->addr = peal__addr(addr);
-	sqe->len = len;
-	sqe->op_flags = msg_flags;
-	return op;
-}
-
 peal_op peal_recv(struct peal_ring *ring, peal_fd fd, void *buf, size_t len,
 		  int msg_flags, unsigned flags,
 		  peal_handler *handler, void *ctx)
 {
 	if (len == 0)		/* would wait, then look like end of file */
 		return -EINVAL;
-	return start_transfer(ring, PEAL__OP_RECV, fd, buf, peal__len(len),
+	return peal__start_op(ring, PEAL__OP_RECV, fd, buf, peal__len(len), 0,
 			      (uint32_t)msg_flags, flags, handler, ctx);
 }
 
@@ -116,7 +99,7 @@ peal_op peal_send(struct peal_ring *ring, peal_fd fd, const void *buf,
 		  size_t len, int msg_flags, unsigned flags,
 		  peal_handler *handler, void *ctx)
 {
-	return start_transfer(ring, PEAL__OP_SEND, fd, buf, peal__len(len),
+	return peal__start_op(ring, PEAL__OP_SEND, fd, buf, peal__len(len), 0,
 			      (uint32_t)msg_flags | MSG_NOSIGNAL, flags,
 			      handler, ctx);
 }
@@ -125,7 +108,7 @@ peal_op peal_recvmsg(struct peal_ring *ring, peal_fd fd, struct msghdr *msg,
 		     int msg_flags, unsigned flags,
 		     peal_handler *handler, void *ctx)
 {
-	return start_transfer(ring, PEAL__OP_RECVMSG, fd, msg, 1,
+	return peal__start_op(ring, PEAL__OP_RECVMSG, fd, msg, 1, 0,
 			      (uint32_t)msg_flags | MSG_CMSG_CLOEXEC, flags,
 			      handler, ctx);
 }
@@ -134,7 +117,7 @@ peal_op peal_sendmsg(struct peal_ring *ring, peal_fd fd,
 		     const struct msghdr *msg, int msg_flags, unsigned flags,
 		     peal_handler *handler, void *ctx)
 {
-	return start_transfer(ring, PEAL__OP_SENDMSG, fd, msg, 1,
+	return peal__start_op(ring, PEAL__OP_SENDMSG, fd, msg, 1, 0,
 			      (uint32_t)msg_flags | MSG_NOSIGNAL, flags,
 			      handler, ctx);
 }

@@ -12,9 +12,10 @@
  */
 #include "lib/start.h"
 
-/* A terminal completion. */
-static void finish(struct peal_ring *ring, struct peal__row *row,
-		   int64_t result, uint32_t flags, void *buf)
+/* The terminal completion of an op. */
+peal__inline void finish(struct peal_ring *ring, struct peal__row *row,
+			 uint32_t index, int64_t result, uint32_t flags,
+			 void *buf)
 {
 	const struct peal_completion done = { .ctx = row->ctx,
 					      .result = result,
@@ -23,7 +24,7 @@ static void finish(struct peal_ring *ring, struct peal__row *row,
 					      .buf = buf };
 	peal_handler *handler = row->handler;
 
-	peal__row_release(ring, row);
+	peal__row_release(ring, row, index);
 	ring->stats.completions++;
 	handler(ring, &done);
 }
@@ -116,7 +117,8 @@ int64_t peal__complete(struct peal_ring *ring, struct peal__row *row,
 		peal__cancel_answer(ring, (peal_op)row->due_ns, result);
 	if (row->flags & ROW_FULL)
 		buf = peal__full_end(ring, row);
-	finish(ring, row, result, flags | outcome_flags(row), buf);
+	finish(ring, row, (uint32_t)(row - ring->rows), result,
+	       flags | outcome_flags(row), buf);
 	return 1;
 }
 
@@ -170,42 +172,52 @@ static void complete_own(struct peal_ring *ring, const struct peal__cqe *cqe)
 		ring->engine->event(ring, cqe);
 }
 
-static void complete_cqe(struct peal_ring *ring, const struct peal__cqe *cqe)
+static __attribute__((noinline)) void
+complete_unusual(struct peal_ring *ring, uint64_t user_data, int32_t res,
+		 uint32_t flags)
 {
-	uint32_t index = (uint32_t)(cqe->user_data & PEAL__ROW_MASK);
+	const struct peal__cqe cqe = { .user_data = user_data,
+				       .res = res,
+				       .flags = flags };
+	uint32_t index = (uint32_t)(user_data & PEAL__ROW_MASK);
 	struct peal__row *row = &ring->rows[index];
 
-	if (peal__unlikely(index > ring->rows_used ||
-			   (uint64_t)row->op != cqe->user_data)) {
-		complete_own(ring, cqe);
-		return;
-	}
-	if (peal__likely(!(row->flags | (cqe->flags & PEAL__CQE_MORE)) &&
-			 cqe->res >= 0)) {
-		finish(ring, row, cqe->res, cqe->flags, NULL);
-		return;
-	}
+	if (index > ring->rows_used || (uint64_t)row->op != user_data)
+		complete_own(ring, &cqe);
 	/* Of a row that the engine does not hold. */
-	if (peal__unlikely(row->flags & (ROW_USER | ROW_STORE | ROW_READY |
-					 ROW_OWED)))
+	else if (peal__unlikely(row->flags & (ROW_USER | ROW_STORE |
+					      ROW_READY | ROW_OWED)))
 		ring->stats.stale++;
 	else
-		peal__complete(ring, row, cqe->res, cqe->flags);
+		peal__complete(ring, row, res, flags);
 }
 
 /* The completion is copied and its slot given back before the handler runs:
  * the handler may submit, and may never return here but through stop. */
 static void run_completions(struct peal_ring *ring)
 {
-	struct peal__queues *queues = &ring->queues;
-	uint32_t head = *queues->cq_head;
+	const struct peal__queues *queues = &ring->queues;
+	const struct peal__cqe *cqes = queues->cqes;
+	uint32_t *cq_head = queues->cq_head;
+	uint32_t mask = queues->cq_mask, head = *cq_head;
 	uint32_t tail = peal__load_acquire(queues->cq_tail);
 
 	while (head != tail && !ring->stop) {
-		struct peal__cqe cqe = queues->cqes[head & queues->cq_mask];
+		const struct peal__cqe *cqe = &cqes[head & mask];
+		uint64_t user_data = cqe->user_data;
+		uint32_t index = (uint32_t)(user_data & PEAL__ROW_MASK);
+		uint32_t flags = cqe->flags;
+		int32_t res = cqe->res;
+		struct peal__row *row = &ring->rows[index];
 
-		peal__store_release_u32(queues->cq_head, ++head);
-		complete_cqe(ring, &cqe);
+		peal__store_release_u32(cq_head, ++head);
+		if (peal__likely(index <= ring->rows_used &&
+				 (uint64_t)row->op == user_data &&
+				 !(row->flags | (flags & PEAL__CQE_MORE)) &&
+				 res >= 0))
+			finish(ring, row, index, res, flags, NULL);
+		else
+			complete_unusual(ring, user_data, res, flags);
 	}
 }
 
@@ -289,7 +301,7 @@ int peal__turn(struct peal_ring *ring, uint64_t timeout_ns)
 	atomic_store_explicit(&ring->sleeping, 0, memory_order_relaxed);
 	if (peal__unlikely(rc < 0)) {
 		ring->failed = rc;
-		ring->gate |= GATE_FAILED;
+		peal__gate_set(ring, ring->gate | GATE_FAILED);
 		return rc;
 	}
 	read_clock(ring);
@@ -328,7 +340,7 @@ int peal_ring_run(struct peal_ring *ring)
 		return -EDEADLK;
 	ring->running = 1;
 	while (rc >= 0 && !ring->stop &&
-	       (ring->in_flight || ring->holds || peal__posts_waiting(ring)))
+	       (peal__in_flight(ring) || ring->holds || peal__posts_waiting(ring)))
 		rc = peal__turn(ring, PEAL_FOREVER);
 	if (rc >= 0)
 		rc = ring->stop;
@@ -367,7 +379,7 @@ uint64_t peal_ring_now(struct peal_ring *ring)
 uint32_t peal_ring_in_flight(struct peal_ring *ring)
 {
 	peal__must_own(ring, "ring_in_flight");
-	return ring->in_flight;
+	return peal__in_flight(ring);
 }
 
 int peal_ring_fd(struct peal_ring *ring)

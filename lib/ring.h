@@ -29,7 +29,7 @@ struct peal__post {
 	void *ctx;
 };
 
-/* ring->gate: reasons to look twice before starting an op */
+/* ring->gate: reasons to look twice before starting an op; peal__gate_set() */
 enum {
 	GATE_CLOSING = 1 << 0,
 	GATE_DRAINING = 1 << 1,
@@ -46,14 +46,15 @@ struct peal_ring {
 	uint32_t fd_mask;
 	uint32_t free_row;	/* LIFO: the hottest row first */
 	uint32_t rows_used;	/* rows ever touched */
-	uint32_t rows_live;	/* rows taken */
-	uint32_t max_ops;
-	uint32_t in_flight;	/* ops: rows_live less second rows */
-	uint32_t gate;
+	int32_t rows_left;	/* of max_ops; < 0: cancels took more */
 	uint32_t now_ms;
 	struct peal__queues queues;
-	uint64_t can[2];	/* a bit per opcode the engine has */
+	uint64_t open[2];	/* can, or nothing while there is a gate */
 	uint64_t now;
+	uint64_t can[2];	/* a bit per opcode the engine has */
+	uint32_t gate;
+	uint32_t max_ops;
+	uint32_t stores;	/* rows taken that are no op: second rows */
 
 	/* The turn. */
 	const struct peal__engine *engine;
@@ -88,17 +89,21 @@ struct peal_ring {
 /* table.c */
 int peal__table_open(struct peal_ring *ring, uint32_t max_ops);
 void peal__table_close(struct peal_ring *ring);
-uint32_t peal__row_new(struct peal_ring *ring, uint32_t limit);
+uint32_t peal__row_new(struct peal_ring *ring);
 struct peal__row *peal__row_find(struct peal_ring *ring, peal_op op);
-void peal__row_release(struct peal_ring *ring, struct peal__row *row);
 uint32_t peal__store_take(struct peal_ring *ring);
 void peal__store_release(struct peal_ring *ring, uint32_t index);
 
 /* start.c */
 void peal__ignore(struct peal_ring *ring, const struct peal_completion *done);
 peal_handler *peal__nobody(unsigned opcode);
+void peal__gate_set(struct peal_ring *ring, uint32_t gate);
 int peal__start_slow(struct peal_ring *ring, unsigned opcode, peal_fd fd,
 		     unsigned flags);
+peal_op peal__start_op_slow(struct peal_ring *ring, unsigned opcode,
+			    peal_fd fd, const void *addr, uint32_t len,
+			    uint64_t offset, uint32_t op_flags, unsigned flags,
+			    peal_handler *handler, void *ctx);
 int peal__sq_flush(struct peal_ring *ring);
 struct peal__sqe *peal__sqe_take(struct peal_ring *ring);
 peal_op peal__start_user(struct peal_ring *ring, unsigned opcode, peal_fd fd,
@@ -214,6 +219,16 @@ _Noreturn void peal__not_yours(const struct peal_ring *ring, const char *op);
 		if (peal__unlikely((ring)->owner != &peal__this_thread))      \
 			peal__not_yours(ring, op);                            \
 	} while (0)
+
+static inline uint32_t peal__rows_live(const struct peal_ring *ring)
+{
+	return ring->max_ops - (uint32_t)ring->rows_left;
+}
+
+static inline uint32_t peal__in_flight(const struct peal_ring *ring)
+{
+	return peal__rows_live(ring) - ring->stores;
+}
 
 static inline int peal__can(const struct peal_ring *ring, unsigned opcode)
 {

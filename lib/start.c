@@ -34,9 +34,21 @@ peal_handler *peal__nobody(unsigned opcode)
 							 : peal__ignore;
 }
 
+void peal__gate_set(struct peal_ring *ring, uint32_t gate)
+{
+	unsigned i;
+
+	ring->gate = gate;
+	for (i = 0; i < 2; i++)
+		ring->open[i] = gate ? 0 : ring->can[i];
+}
+
+/* Refuses the op, or makes sure that there is a row for it, and an entry if
+ * the engine is to have one. */
 int peal__start_slow(struct peal_ring *ring, unsigned opcode, peal_fd fd,
 		     unsigned flags)
 {
+	peal__must_own(ring, peal_opcode_name(opcode));
 	if (flags & ~PEAL__OP_FLAGS)
 		return -EINVAL;
 	if (ring->gate & GATE_CLOSING)
@@ -47,7 +59,27 @@ int peal__start_slow(struct peal_ring *ring, unsigned opcode, peal_fd fd,
 		return -EOPNOTSUPP;
 	if (ring->draining && fd >= 0 && peal__drain_has(ring, fd))
 		return -EBADF;
-	return 0;
+	if (opcode < PEAL__OP_KERNEL_COUNT && !peal__sq_room(ring) &&
+	    peal__sq_flush(ring) < 0)
+		return -EAGAIN;
+	return peal__row_new(ring) ? 0 : -EAGAIN;
+}
+
+peal_op peal__start_op_slow(struct peal_ring *ring, unsigned opcode,
+			    peal_fd fd, const void *addr, uint32_t len,
+			    uint64_t offset, uint32_t op_flags, unsigned flags,
+			    peal_handler *handler, void *ctx)
+{
+	struct peal__sqe *sqe;
+	peal_op op = peal__start(ring, &sqe, opcode, fd, flags, handler, ctx);
+
+	if (op < 0)
+		return op;
+	sqe->off = offset;
+	sqe->addr = peal__addr(addr);
+	sqe->len = len;
+	sqe->op_flags = op_flags;
+	return op;
 }
 
 /* Makes room in the submission queue without running a handler. */
@@ -70,17 +102,15 @@ peal_op peal__start_user(struct peal_ring *ring, unsigned opcode, peal_fd fd,
 			 unsigned flags, peal_handler *handler, void *ctx)
 {
 	struct peal__row *row;
+	int rc;
 
 	peal__must_own(ring, peal_opcode_name(opcode));
-	if ((flags & ~PEAL__OP_FLAGS) || ring->gate) {
-		int rc = peal__start_slow(ring, PEAL__OP_SLEEP, fd, flags);
-
-		if (rc < 0)
-			return rc;
-	}
+	rc = peal__start_slow(ring, PEAL__OP_SLEEP, fd, flags);
+	if (rc < 0)
+		return rc;
+	if (!handler)
+		handler = peal__nobody(opcode);
 	row = peal__row_take(ring, opcode, fd, handler, ctx);
-	if (!row)
-		return -EAGAIN;
 	row->flags = ROW_USER;
 	ring->stats.by_op[opcode]++;
 	return row->op;

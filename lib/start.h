@@ -40,31 +40,67 @@ peal__inline void peal__row_link(struct peal_ring *ring,
 	*head = index;
 }
 
-/* Takes a row for an op; NULL: max_ops are in flight. */
+/* Is there a row to take at once? Else peal__row_new() may have one. */
+peal__inline int peal__row_is_free(const struct peal_ring *ring)
+{
+	return ring->rows_left > 0 && ring->free_row;
+}
+
+/* Takes the free row for an op; handler is not NULL: see peal__nobody(). */
 peal__inline struct peal__row *peal__row_take(struct peal_ring *ring,
-					       unsigned opcode, peal_fd fd,
-					       peal_handler *handler,
-					       void *ctx)
+					      unsigned opcode, peal_fd fd,
+					      peal_handler *handler,
+					      void *ctx)
 {
 	uint32_t index = ring->free_row;
-	struct peal__row *row;
+	struct peal__row *row = &ring->rows[index];
 
-	if (peal__unlikely(!index || ring->rows_live >= ring->max_ops)) {
-		index = peal__row_new(ring, ring->max_ops);
-		if (!index)
-			return NULL;
-	}
-	row = &ring->rows[index];
 	ring->free_row = row->fd_next;
-	ring->rows_live++;
-	ring->in_flight++;
-	row->handler = handler ? handler : peal__nobody(opcode);
+	ring->rows_left--;
+	row->handler = handler;
 	row->ctx = ctx;
 	row->started_ms = ring->now_ms;
-	row->flags = 0;
+	row->flags = 0;		/* these three are one store */
 	row->opcode = (uint8_t)opcode;
+	row->pad = 0;
 	peal__row_link(ring, row, index, fd);
 	return row;
+}
+
+/* Ends a row's generation and makes it the next one to be taken. */
+peal__inline void peal__row_give_back(struct peal_ring *ring,
+				      struct peal__row *row, uint32_t index)
+{
+	uint64_t next = (uint64_t)row->op + PEAL__GENERATION;
+
+	row->flags = ROW_STORE;
+	row->op = (int64_t)next;
+	ring->rows_left++;
+	if (peal__unlikely(next >> 63))
+		return;		/* retired: its generations are used up */
+	row->fd_next = ring->free_row;
+	ring->free_row = index;
+}
+
+/* After the terminal completion of an op. */
+peal__inline void peal__row_release(struct peal_ring *ring,
+				    struct peal__row *row, uint32_t index)
+{
+	peal_fd fd = row->fd;
+
+	if (fd < 0) {
+		peal__row_give_back(ring, row, index);
+		return;
+	}
+	if (row->fd_prev)
+		ring->rows[row->fd_prev].fd_next = row->fd_next;
+	else
+		ring->fd_heads[(uint32_t)fd & ring->fd_mask] = row->fd_next;
+	if (row->fd_next)
+		ring->rows[row->fd_next].fd_prev = row->fd_prev;
+	peal__row_give_back(ring, row, index);
+	if (peal__unlikely(ring->draining))
+		peal__drain_check(ring, fd);
 }
 
 peal__inline int peal__sq_room(const struct peal_ring *ring)
@@ -89,28 +125,65 @@ peal__inline struct peal__sqe *peal__sqe_fill(struct peal_ring *ring,
 	return sqe;
 }
 
+/* One look at what the engine has and at the gate: see peal__gate_set(). */
+peal__inline int peal__is_open(const struct peal_ring *ring, unsigned opcode)
+{
+	return (ring->open[opcode >> 6] >> (opcode & 63)) & 1;
+}
+
+/* Does nothing stand in the way of an op? The common case. */
+peal__inline int peal__start_is_clear(const struct peal_ring *ring,
+				      unsigned opcode, unsigned flags)
+{
+	return ring->owner == &peal__this_thread &&
+	       !(flags & ~PEAL__OP_FLAGS) && peal__is_open(ring, opcode) &&
+	       peal__sq_room(ring) && peal__row_is_free(ring);
+}
+
 /* Starts an op: *out_sqe is its entry, zeroed but for what is known here. */
 peal__inline peal_op peal__start(struct peal_ring *ring,
-				  struct peal__sqe **out_sqe, unsigned opcode,
-				  peal_fd fd, unsigned flags,
-				  peal_handler *handler, void *ctx)
+				 struct peal__sqe **out_sqe, unsigned opcode,
+				 peal_fd fd, unsigned flags,
+				 peal_handler *handler, void *ctx)
 {
 	struct peal__row *row;
 
-	peal__must_own(ring, peal_opcode_name(opcode));
-	if (peal__unlikely((flags & ~PEAL__OP_FLAGS) | ring->gate |
-			   !peal__can(ring, opcode))) {
+	if (peal__unlikely(!peal__start_is_clear(ring, opcode, flags))) {
 		int rc = peal__start_slow(ring, opcode, fd, flags);
 
 		if (rc < 0)
 			return rc;
 	}
-	if (peal__unlikely(!peal__sq_room(ring)) && peal__sq_flush(ring) < 0)
-		return -EAGAIN;
+	if (!handler)
+		handler = peal__nobody(opcode);
 	row = peal__row_take(ring, opcode, fd, handler, ctx);
-	if (peal__unlikely(!row))
-		return -EAGAIN;
 	*out_sqe = peal__sqe_fill(ring, opcode, fd, flags, (uint64_t)row->op);
+	return row->op;
+}
+
+/*
+ * Starts an op of the usual shape. The other way is a call that ends the
+ * function: were it one that comes back, every op would save registers for it.
+ */
+peal__inline peal_op peal__start_op(struct peal_ring *ring, unsigned opcode,
+				       peal_fd fd, const void *addr,
+				       uint32_t len, uint64_t offset,
+				       uint32_t op_flags, unsigned flags,
+				       peal_handler *handler, void *ctx)
+{
+	struct peal__row *row;
+	struct peal__sqe *sqe;
+
+	if (peal__unlikely(!handler ||
+			   !peal__start_is_clear(ring, opcode, flags)))
+		return peal__start_op_slow(ring, opcode, fd, addr, len, offset,
+					   op_flags, flags, handler, ctx);
+	row = peal__row_take(ring, opcode, fd, handler, ctx);
+	sqe = peal__sqe_fill(ring, opcode, fd, flags, (uint64_t)row->op);
+	sqe->off = offset;
+	sqe->addr = peal__addr(addr);
+	sqe->len = len;
+	sqe->op_flags = op_flags;
 	return row->op;
 }
 

@@ -9,7 +9,7 @@
  * are a hash by fd: fds are small and dense, so a list rarely mixes two.
  */
 #include <string.h>
-#include "lib/ring.h"
+#include "lib/start.h"
 
 int peal__table_open(struct peal_ring *ring, uint32_t max_ops)
 {
@@ -18,6 +18,7 @@ int peal__table_open(struct peal_ring *ring, uint32_t max_ops)
 	while (heads < max_ops && heads < 65536)
 		heads *= 2;
 	ring->max_ops = max_ops;
+	ring->rows_left = (int32_t)max_ops;
 	ring->rows_max = max_ops + PEAL__SPARE_ROWS + 1;
 	ring->fd_mask = heads - 1;
 	ring->rows = peal__alloc(ring, ring->rows_max * sizeof *ring->rows, 64);
@@ -39,13 +40,12 @@ void peal__table_close(struct peal_ring *ring)
 	ring->fd_heads = NULL;
 }
 
-/* The index of a free row, at the head of the free list; 0 when limit rows
- * are taken or none is left. */
-uint32_t peal__row_new(struct peal_ring *ring, uint32_t limit)
+/* The index of a free row, at the head of the free list; 0: none is left. */
+uint32_t peal__row_new(struct peal_ring *ring)
 {
 	struct peal__row *row;
 
-	if (ring->rows_live >= limit)
+	if (ring->rows_left <= 0)
 		return 0;
 	if (ring->free_row)
 		return ring->free_row;
@@ -55,6 +55,7 @@ uint32_t peal__row_new(struct peal_ring *ring, uint32_t limit)
 	row->op = (int64_t)(PEAL__GENERATION | ring->rows_used);
 	row->fd_next = 0;
 	row->flags = ROW_STORE;
+	ring->free_row = ring->rows_used;
 	return ring->rows_used;
 }
 
@@ -69,53 +70,21 @@ struct peal__row *peal__row_find(struct peal_ring *ring, peal_op op)
 	return row->op == op && !(row->flags & ROW_STORE) ? row : NULL;
 }
 
-static void give_back(struct peal_ring *ring, struct peal__row *row)
-{
-	uint32_t index = (uint32_t)(row - ring->rows);
-	uint64_t next = (uint64_t)row->op + PEAL__GENERATION;
-
-	row->flags = ROW_STORE;
-	row->op = (int64_t)next;
-	ring->rows_live--;
-	if (peal__unlikely(next >> 63))
-		return;		/* retired: its generations are used up */
-	row->fd_next = ring->free_row;
-	ring->free_row = index;
-}
-
-void peal__row_release(struct peal_ring *ring, struct peal__row *row)
-{
-	peal_fd fd = row->fd;
-
-	if (fd >= 0) {
-		if (row->fd_prev)
-			ring->rows[row->fd_prev].fd_next = row->fd_next;
-		else
-			ring->fd_heads[(uint32_t)fd & ring->fd_mask] =
-				row->fd_next;
-		if (row->fd_next)
-			ring->rows[row->fd_next].fd_prev = row->fd_prev;
-	}
-	give_back(ring, row);
-	ring->in_flight--;
-	if (peal__unlikely(ring->draining) && fd >= 0)
-		peal__drain_check(ring, fd);
-}
-
 /* A second row, as storage for an op that needs more than one. */
 uint32_t peal__store_take(struct peal_ring *ring)
 {
-	uint32_t index = peal__row_new(ring, ring->max_ops);
-	struct peal__row *row = &ring->rows[index];
+	uint32_t index = peal__row_new(ring);
 
 	if (!index)
 		return 0;
-	ring->free_row = row->fd_next;
-	ring->rows_live++;
+	ring->free_row = ring->rows[index].fd_next;
+	ring->rows_left--;
+	ring->stores++;
 	return index;
 }
 
 void peal__store_release(struct peal_ring *ring, uint32_t index)
 {
-	give_back(ring, &ring->rows[index]);
+	peal__row_give_back(ring, &ring->rows[index], index);
+	ring->stores--;
 }

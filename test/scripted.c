@@ -269,6 +269,7 @@ void script_open_with(uint32_t entries, uint32_t cq_entries, uint32_t max_ops,
 	ck_assert_int_eq(peal__table_open(ring, max_ops), 0);
 	ck_assert_int_eq(peal__posts_open(ring, max_posts), 0);
 	ck_assert_int_eq(engine.open(ring, &options), 0);
+	peal__gate_set(ring, 0);
 	peal__ring_enlist(ring);
 	peal__sigpipe_block();
 }
@@ -295,7 +296,7 @@ void script_close(void)
 	behave();
 	script.on_taken = script_answer;
 	ring->failed = 0;
-	ring->gate &= ~(uint32_t)GATE_FAILED;
+	peal__gate_set(ring, ring->gate & ~(uint32_t)GATE_FAILED);
 	end_pending();
 	ck_result(peal_ring_close(ring, PEAL_FOREVER), 0);
 	ring = NULL;
@@ -334,8 +335,8 @@ int script_turn_after(uint64_t ns)
 
 void script_is_idle(void)
 {
-	ck_assert_uint_eq(ring->in_flight, 0);
-	ck_assert_uint_eq(ring->rows_live, 0);
+	ck_assert_uint_eq(peal__in_flight(ring), 0);
+	ck_assert_uint_eq(peal__rows_live(ring), 0);
 	ck_assert_uint_eq(ring->owed, 0);
 	ck_assert_uint_eq(ring->again, 0);
 	ck_assert_uint_eq(ring->draining, 0);

@@ -64,7 +64,7 @@ SCRIPT_TEST(cancel_without_handler_takes_no_row)
 	peal_op op = in_flight_on(3);
 
 	cancels(op);
-	ck_assert_uint_eq(ring->rows_live, 1);
+	ck_assert_uint_eq(peal__rows_live(ring), 1);
 	ck_assert_uint_eq(peal_ring_in_flight(ring), 1);
 }
 
@@ -106,7 +106,7 @@ SCRIPT_TEST(cancel_of_what_is_not_in_flight_is_enoent)
 	completes((uint64_t)op, 1);
 	ck_result(peal_cancel(ring, op, 0, NULL, NULL), -ENOENT);
 	ck_result(peal_cancel(ring, op, 0, on_done, NULL), -ENOENT);
-	ck_assert_uint_eq(ring->rows_live, 0);
+	ck_assert_uint_eq(peal__rows_live(ring), 0);
 }
 
 SCRIPT_TEST(cancel_with_a_flag_is_einval)
@@ -456,7 +456,7 @@ SCRIPT_TEST(sweep_without_a_handler_takes_no_row)
 	ck_result(peal_cancel_fd(ring, 3, 0, NULL, NULL), 0);
 	ck_result(peal_cancel_fd(ring, 5, 0, NULL, NULL), 0);
 	ck_result(peal_cancel_all(ring, 0, NULL, NULL), 0);
-	ck_assert_uint_eq(ring->rows_live, 1);
+	ck_assert_uint_eq(peal__rows_live(ring), 1);
 }
 
 SCRIPT_TEST(sweep_leaves_a_close_that_waits)

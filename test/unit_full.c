@@ -66,7 +66,7 @@ static void ends_with(peal_op op, int64_t result, size_t at)
 	ck_assert_uint_eq(outcome(op)->calls, 1);
 	ck_result(outcome(op)->result, result);
 	ck_assert_ptr_eq(outcome(op)->buf, buf + at);
-	ck_assert_uint_eq(ring->rows_live, 0);
+	ck_assert_uint_eq(peal__rows_live(ring), 0);
 }
 
 /* --- all of it ------------------------------------------------------------ */
@@ -166,7 +166,7 @@ SCRIPT_TEST(length_that_no_result_could_tell_is_einval)
 		  -EINVAL);
 	ck_result(peal_send_full(ring, 3, buf, (size_t)INT64_MAX + 1, 0, 0,
 				 on_done, NULL), -EINVAL);
-	ck_assert_uint_eq(ring->rows_live, 0);
+	ck_assert_uint_eq(peal__rows_live(ring), 0);
 }
 
 SCRIPT_TEST(steps_of_a_transfer_carry_its_handle)

@@ -113,7 +113,7 @@ SCRIPT_TEST(completion_of_a_free_row_is_stale)
 	completes((uint64_t)op + PEAL__GENERATION, -EIO, 0);
 	completes((uint64_t)op + PEAL__GENERATION, 1, PEAL__CQE_MORE);
 	ck_assert_uint_eq(ring->stats.stale, 3);
-	ck_assert_uint_eq(ring->rows_live, 0);
+	ck_assert_uint_eq(peal__rows_live(ring), 0);
 }
 
 SCRIPT_TEST(completion_of_a_row_never_used_is_stale)

@@ -184,7 +184,7 @@ SCRIPT_TEST(failed_ring_with_ops_in_flight_is_not_freed)
 	ck_result(peal_ring_close(ring, PEAL_FOREVER), -EPERM);
 	ck_assert_uint_eq(script.closed, 0);
 	ck_assert(peal_op_in_flight(ring, op));
-	ring->gate = 0;
+	peal__gate_set(ring, 0);
 }
 
 SCRIPT_TEST(failed_ring_with_nothing_in_flight_closes)
@@ -261,7 +261,7 @@ static void on_done_look(struct peal_ring *where,
 {
 	on_done(where, done);
 	head_seen = *where->queues.cq_head;
-	in_flight_seen = where->in_flight;
+	in_flight_seen = peal__in_flight(where);
 	ck_assert(!peal_op_in_flight(where, done->op));
 }
 

@@ -89,8 +89,8 @@ SCRIPT_TEST(entries_are_counted_by_opcode)
 static void refused(peal_op answer, int error)
 {
 	ck_result(answer, error);
-	ck_assert_uint_eq(ring->rows_live, 0);
-	ck_assert_uint_eq(ring->in_flight, 0);
+	ck_assert_uint_eq(peal__rows_live(ring), 0);
+	ck_assert_uint_eq(peal__in_flight(ring), 0);
 	ck_assert_uint_eq(ring->queues.sq_tail, ring->queues.sq_head);
 }
 
@@ -115,9 +115,15 @@ SCRIPT_TEST(unknown_flag_is_einval_and_nothing_is_started)
 	}
 }
 
+static void lacks(unsigned opcode)
+{
+	ring->can[opcode >> 6] &= ~(UINT64_C(1) << (opcode & 63));
+	peal__gate_set(ring, ring->gate);
+}
+
 SCRIPT_TEST(op_the_engine_lacks_is_eopnotsupp_and_nothing_is_started)
 {
-	ring->can[0] &= ~(UINT64_C(1) << PEAL__OP_READ);
+	lacks(PEAL__OP_READ);
 	refused(start_read(), -EOPNOTSUPP);
 	refused(peal_read_full(ring, 3, buf, 1, 0, 0, on_done, NULL),
 		-EOPNOTSUPP);
@@ -126,7 +132,7 @@ SCRIPT_TEST(op_the_engine_lacks_is_eopnotsupp_and_nothing_is_started)
 
 SCRIPT_TEST(closing_ring_refuses_everything_but_cancels)
 {
-	ring->gate |= GATE_CLOSING;
+	peal__gate_set(ring, GATE_CLOSING);
 	refused(start_read(), -ESHUTDOWN);
 	refused(peal_sleep(ring, 1, 0, on_done, NULL), -ESHUTDOWN);
 	refused(peal_close_drained(ring, 3, 0, on_done, NULL), -ESHUTDOWN);
@@ -138,11 +144,6 @@ SCRIPT_TEST(closing_ring_refuses_everything_but_cancels)
 }
 
 /* --- plain calls -------------------------------------------------------------- */
-
-static void lacks(unsigned opcode)
-{
-	ring->can[opcode >> 6] &= ~(UINT64_C(1) << (opcode & 63));
-}
 
 SCRIPT_TEST(call_that_cannot_block_is_made_where_the_engine_lacks_the_op)
 {
@@ -188,7 +189,7 @@ SCRIPT_TEST(plain_call_that_is_refused_is_not_made)
 
 	close(fd);
 	lacks(PEAL__OP_SOCKET);
-	ring->gate |= GATE_CLOSING;
+	peal__gate_set(ring, GATE_CLOSING);
 	ck_assert_int_ne(fstat(fd, &before), 0);
 	ck_result(peal_socket(ring, AF_UNIX, SOCK_STREAM, 0, 0, on_done, NULL),
 		  -ESHUTDOWN);
@@ -257,7 +258,7 @@ SCRIPT_TEST(queue_that_stays_full_refuses_an_op_and_starts_nothing)
 	uint32_t live, tail;
 
 	fill_queue();
-	live = ring->rows_live;
+	live = peal__rows_live(ring);
 	tail = ring->queues.sq_tail;
 	ck_result(start_read(), -EAGAIN);
 	ck_result(peal_read_full(ring, 3, buf, 9, 0, 0, on_done, NULL),
@@ -265,7 +266,7 @@ SCRIPT_TEST(queue_that_stays_full_refuses_an_op_and_starts_nothing)
 	ck_result(peal_accept_multishot(ring, 3, 0, on_done, NULL), -EAGAIN);
 	ck_result(peal_socket(ring, AF_UNIX, SOCK_STREAM, 0, 0, on_done, NULL),
 		  -EAGAIN);
-	ck_assert_uint_eq(ring->rows_live, live);
+	ck_assert_uint_eq(peal__rows_live(ring), live);
 	ck_assert_uint_eq(ring->queues.sq_tail, tail);
 	ck_assert_uint_eq(ring->owed, 0);
 	ck_assert_int_gt(peal_sleep(ring, 1, 0, NULL, NULL), 0);
