@@ -12,10 +12,17 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 #include "nbd.h"
 
-enum { BACKLOG = 128, DEFAULT_PORT = 10809, SYSTEMD_FIRST_FD = 3 };
+enum {
+	BACKLOG = 128,
+	DEFAULT_PORT = 10809,
+	SYSTEMD_FIRST_FD = 3,
+	BIND_TRIES = 25,
+	BIND_PAUSE_NS = 20 * 1000 * 1000,
+};
 
 static int add_listener(struct server *server, peal_fd fd)
 {
@@ -118,6 +125,19 @@ static int open_systemd(struct server *server)
 	return (int)count;
 }
 
+/* The kernel ends the accepts of a process that was killed a moment after the
+ * process itself: a server started again at once finds its address in use. So
+ * it is asked for again, for half a second. */
+static bool try_again(int error, int *tries)
+{
+	struct timespec pause = { 0, BIND_PAUSE_NS };
+
+	if (error != -EADDRINUSE || ++*tries == BIND_TRIES)
+		return false;
+	nanosleep(&pause, NULL);
+	return true;
+}
+
 /* A socket file that nobody listens on any more is in the way of bind(). */
 static void remove_stale(const struct sockaddr_un *addr)
 {
@@ -135,10 +155,27 @@ static void remove_stale(const struct sockaddr_un *addr)
 	close(fd);
 }
 
+/* Returns a listening socket or an error. */
+static int bound_socket(const struct sockaddr *addr, socklen_t len)
+{
+	int fd = socket(addr->sa_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	int yes = 1, error;
+
+	if (fd < 0)
+		return -errno;
+	if (addr->sa_family != AF_UNIX)
+		setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof(yes));
+	if (!bind(fd, addr, len) && !listen(fd, BACKLOG))
+		return fd;
+	error = -errno;
+	close(fd);
+	return error;
+}
+
 static int open_unix(struct server *server, const char *path)
 {
 	struct sockaddr_un addr = { .sun_family = AF_UNIX };
-	int fd, error;
+	int fd, tries = 0;
 
 	if (strlen(path) >= sizeof(addr.sun_path)) {
 		log_error("--unix %s: %zu bytes, a unix socket's path has at "
@@ -147,18 +184,16 @@ static int open_unix(struct server *server, const char *path)
 		return -ENAMETOOLONG;
 	}
 	strcpy(addr.sun_path, path);
-	remove_stale(&addr);
-	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	if (fd < 0 || bind(fd, (struct sockaddr *)&addr, sizeof(addr)) ||
-	    listen(fd, BACKLOG)) {
-		error = -errno;
+	do {
+		remove_stale(&addr);
+		fd = bound_socket((struct sockaddr *)&addr, sizeof(addr));
+	} while (try_again(fd, &tries));
+	if (fd < 0) {
 		log_error("cannot listen on %s: %s%s", path,
-			  peal_strerror(error), error == -EADDRINUSE ?
+			  peal_strerror(fd), fd == -EADDRINUSE ?
 			  "; somebody does already, or it is another file" :
 			  "");
-		if (fd >= 0)
-			close(fd);
-		return error;
+		return fd;
 	}
 	strcpy(server->unix_path, path);
 	return add_listener(server, fd);
@@ -184,23 +219,6 @@ static int open_private(struct server *server)
 	return open_unix(server, path);
 }
 
-static int tcp_socket(const struct addrinfo *info)
-{
-	int yes = 1;
-	int fd = socket(info->ai_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
-
-	if (fd < 0)
-		return -errno;
-	if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof(yes)) ||
-	    bind(fd, info->ai_addr, info->ai_addrlen) || listen(fd, BACKLOG)) {
-		int error = -errno;
-
-		close(fd);
-		return error;
-	}
-	return fd;
-}
-
 static int open_tcp(struct server *server)
 {
 	const struct options *options = server->options;
@@ -209,7 +227,7 @@ static int open_tcp(struct server *server)
 	const char *host = options->bind ? options->bind : "127.0.0.1";
 	struct addrinfo *info;
 	char port[16];
-	int fd, error;
+	int fd, error, tries = 0;
 
 	snprintf(port, sizeof(port), "%d", options->port < 0 ? DEFAULT_PORT :
 		 options->port);
@@ -218,7 +236,9 @@ static int open_tcp(struct server *server)
 		log_error("--bind %s: %s", host, gai_strerror(error));
 		return -EINVAL;
 	}
-	fd = tcp_socket(info);
+	do {
+		fd = bound_socket(info->ai_addr, info->ai_addrlen);
+	} while (try_again(fd, &tries));
 	freeaddrinfo(info);
 	if (fd < 0) {
 		log_error("cannot listen on %s port %s: %s%s", host, port,
