@@ -87,7 +87,7 @@ const char *peal_strerror(int64_t error)
 	if (error > 0)
 		return "success";
 	for (i = 0; i < sizeof sentences / sizeof *sentences; i++)
-		if (sentences[i].number == -error)
+		if (-(int64_t)sentences[i].number == error)
 			return sentences[i].text;
 	return "an error this library has no sentence for; see errno(3)";
 }
