@@ -176,6 +176,7 @@ enum peal__opcode {
 #define PEAL__SQ_TASKRUN	(1u << 2)
 
 /* io_uring_register() */
+#define PEAL__REGISTER_EVENTFD	4
 #define PEAL__REGISTER_PROBE	8
 #define PEAL__REGISTER_IOWQ_MAX_WORKERS 19
 #define PEAL__REGISTER_RING_FDS	20

@@ -71,15 +71,26 @@ static void arm_wake(struct peal_ring *ring, struct peal__uring *uring)
 	uring->wake_armed = 1;
 }
 
-static void uring_wake(struct peal_ring *ring)
+static void signal_fd(int fd)
 {
-	struct peal__uring *uring = ring->engine_state;
 	const uint64_t one = 1;
 	ssize_t rc;
 
 	do
-		rc = write(uring->wake_fd, &one, sizeof one);
+		rc = write(fd, &one, sizeof one);
 	while (rc < 0 && errno == EINTR);
+}
+
+/* Both: the ring may wait in its own turn or in a foreign loop, and the kernel
+ * does not pass the first signal on as the second one at once. */
+static void uring_wake(struct peal_ring *ring)
+{
+	struct peal__uring *uring = ring->engine_state;
+	int notify_fd = __atomic_load_n(&uring->notify_fd, __ATOMIC_RELAXED);
+
+	signal_fd(uring->wake_fd);
+	if (notify_fd >= 0)
+		signal_fd(notify_fd);
 }
 
 static void uring_event(struct peal_ring *ring, const struct peal__cqe *cqe)
@@ -141,6 +152,15 @@ static int call_enter(struct peal__uring *uring, uint32_t submit,
 			       (void *)&arg, sizeof arg);
 }
 
+/* Before the kernel is entered: what comes later signals anew. */
+static void clear_notice(const struct peal__uring *uring)
+{
+	uint64_t value;
+
+	if (read(uring->notify_fd, &value, sizeof value) < 0)
+		return;		/* EAGAIN: there was none */
+}
+
 static int uring_enter(struct peal_ring *ring, uint32_t wait_for,
 		       uint64_t timeout_ns)
 {
@@ -152,6 +172,8 @@ static int uring_enter(struct peal_ring *ring, uint32_t wait_for,
 	if (peal__unlikely(!uring->wake_armed) &&
 	    !(uring->setup_flags & PEAL__SETUP_IOPOLL))
 		arm_wake(ring, uring);
+	if (peal__unlikely(uring->notify_fd >= 0))
+		clear_notice(uring);
 	peal__store_release_u32(uring->sq_tail, queues->sq_tail);
 	if (uring->setup_flags & PEAL__SETUP_SQPOLL)
 		flags = sqpoll_flags(uring, wait_for, !peal__sq_room(ring));
@@ -169,9 +191,30 @@ static int uring_enter(struct peal_ring *ring, uint32_t wait_for,
 	return rc;
 }
 
+/*
+ * What a foreign loop polls. Not the ring's own fd: with DEFER_TASKRUN a
+ * poll(2) that waits on it is not woken by a completion (6.18; the look it
+ * takes before and after waiting does see one). A registered eventfd is
+ * signalled as soon as there is something to do.
+ */
 static int uring_fd(struct peal_ring *ring)
 {
-	return ((struct peal__uring *)ring->engine_state)->ring.ring_fd;
+	struct peal__uring *uring = ring->engine_state;
+	int fd, rc;
+
+	if (uring->notify_fd >= 0)
+		return uring->notify_fd;
+	fd = eventfd(1, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (fd < 0)
+		return -errno;
+	rc = io_uring_register((unsigned)uring->ring.ring_fd,
+			       PEAL__REGISTER_EVENTFD, &fd, 1);
+	if (rc < 0) {
+		close(fd);
+		return rc;
+	}
+	__atomic_store_n(&uring->notify_fd, fd, __ATOMIC_RELAXED);
+	return fd;
 }
 
 /* Takes the read of the eventfd back: it points into our memory. */
@@ -202,6 +245,8 @@ static void uring_close(struct peal_ring *ring)
 
 	peal__uring_unmap(uring);
 	close(uring->wake_fd);
+	if (uring->notify_fd >= 0)
+		close(uring->notify_fd);
 	if (!busy)	/* else the kernel may still write into it: leak it */
 		peal__free(ring, uring, sizeof *uring);
 }
@@ -257,6 +302,7 @@ static int uring_open(struct peal_ring *ring,
 		return -ENOMEM;
 	}
 	ring->engine_state = uring;
+	uring->notify_fd = -1;
 	uring->wake_armed = 1;		/* not before the self test is over */
 	rc = peal__disable_parse(&uring->disable, options);
 	if (rc == 0) {

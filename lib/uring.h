@@ -18,6 +18,7 @@ struct peal__uring {
 	uint32_t asked_entries, asked_cq;
 	uint32_t got_entries, got_cq;
 	uint32_t peeled;		/* enum peal__feature bits it refused */
+	int notify_fd;			/* for a foreign loop; -1: none yet */
 	int wake_fd;
 	int wake_armed;
 	uint64_t wake_value;

@@ -213,7 +213,7 @@ const char *peal_ring_engine_reason(struct peal_ring *ring);
  * peal_ring_timeout_ns(); then call peal_ring_turn(ring, 0). Call that once
  * also after starting ops outside of a handler: it is what submits them.
  * Result     the descriptor; poll it, do nothing else with it
- * Errors     -EOPNOTSUPP: the engine has none
+ * Errors     -EMFILE, -ENFILE: the first call makes one more descriptor
  * Lifetime   of the ring
  * Thread     the ring's
  * Engines    io_uring
