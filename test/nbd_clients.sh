@@ -4,6 +4,7 @@
 # peal-nbd against other people's clients: libnbd's nbdinfo and nbdcopy, QEMU's
 # qemu-io and qemu-img, fio. Each check is a function that prints why it failed
 # and returns non-zero; a check whose client is not installed is skipped.
+# shellcheck disable=SC2016,SC2317,SC2154 # for other shells; run by check
 set -u
 nbd=$(realpath "${BUILD:-build}/bin/peal-nbd")
 dir=$(mktemp -d) || exit 1

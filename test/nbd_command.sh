@@ -3,6 +3,7 @@
 #
 # peal-nbd as a command: its options, its errors, its exit status.
 # Each check is a function that prints why it failed and returns non-zero.
+# shellcheck disable=SC2016,SC2317,SC2154 # for other shells; run by check
 set -u
 nbd=$(realpath "${BUILD:-build}/bin/peal-nbd")
 dir=$(mktemp -d) || exit 1
