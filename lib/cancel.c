@@ -42,7 +42,8 @@ void peal__cancel_answer(struct peal_ring *ring, peal_op op, int64_t answer)
 
 	if (!row || answer == 0 ||
 	    !(row->flags & (ROW_CANCEL | ROW_TIMEOUT)) ||
-	    row->flags & (ROW_READY | ROW_OWED | ROW_USER | ROW_AGAIN))
+	    row->flags & (ROW_READY | ROW_OWED | ROW_USER | ROW_AGAIN |
+			  ROW_JOB))
 		return;
 	row->flags |= ROW_AGAIN;
 	if (ring->again++ || ring->again_due_ns > ring->now)
@@ -70,11 +71,16 @@ void peal__cancel_again(struct peal_ring *ring)
 	ring->again_due_ns = ring->now + ring->again_ns;
 }
 
-/* Ends an op that the engine does not hold. 1: it was one. A cancel that is
- * owed is still to be sent: its target waits for it. */
+/* Ends an op that the engine does not hold. 1: it was one; 0: it is none;
+ * -EALREADY: it is one that cannot be stopped. A cancel that is owed is still
+ * to be sent: its target waits for it. */
 static int cancel_here(struct peal_ring *ring, struct peal__row *row)
 {
-	if (row->flags & ROW_OWED && row->opcode != PEAL__OP_ASYNC_CANCEL) {
+	if (row->flags & ROW_JOB) {
+		if (!peal__job_cancel(ring, row))
+			return -EALREADY;
+	} else if (row->flags & ROW_OWED &&
+		   row->opcode != PEAL__OP_ASYNC_CANCEL) {
 		row->flags &= (uint16_t)~(ROW_OWED | ROW_OWED_CANCEL);
 		ring->owed--;
 	} else if (!(row->flags & ROW_USER)) {
@@ -87,7 +93,8 @@ static int cancel_here(struct peal_ring *ring, struct peal__row *row)
 }
 
 /* why is ROW_CANCEL or ROW_TIMEOUT; the first one to ask names the result.
- * 0: asked; 1: ended here; -ENOENT: it has finished already. */
+ * 0: the engine is to be asked; 1: ended here; -EALREADY: runs on; -ENOENT: it
+ * has finished already. */
 static int mark(struct peal_ring *ring, struct peal__row *row, unsigned why)
 {
 	if (row->flags & ROW_READY)
@@ -108,7 +115,7 @@ int peal__cancel_row(struct peal_ring *ring, struct peal__row *row,
 
 	if (rc == 0 && !(asked & ROW_CANCEL))
 		peal__cancel_submit(ring, row);
-	return rc < 0 ? rc : 0;
+	return rc == -ENOENT ? rc : 0;
 }
 
 /* A cancel with a handler takes a row, from those kept for cancels if all

@@ -129,6 +129,7 @@ int peal_ring_close(struct peal_ring *ring, uint64_t timeout_ns)
 	if (rc < 0)
 		return rc;
 	ring->engine->close(ring);
+	peal__jobs_close(ring);
 	peal__ring_delist(ring);
 	peal__posts_close(ring);
 	peal__table_close(ring);

@@ -68,13 +68,17 @@ struct peal__engine {
 };
 
 extern const struct peal__engine peal__uring_engine;
+extern const struct peal__engine peal__epoll_engine;
 
-/* Runs one operation by its plain system call, for an opcode that the engine
- * lacks; only calls that never block. -EOPNOTSUPP when there is none.
- * Implemented by shim/blocking.c. */
+/* Runs one operation by its plain system call; it may block. -EOPNOTSUPP when
+ * there is none. Implemented by shim/blocking.c. */
+int peal__blocking_has(unsigned opcode);
 int peal__blocking_run(const struct peal__sqe *sqe);
 
-/* What else a system must offer; shim/posix.c. */
+/* What else a system must offer; shim/posix.c, shim/limits.c. */
+unsigned long long peal__limit(int resource);	/* RLIMIT_*, now */
+int peal__read_number(const char *path);	/* -1: there is none */
+void peal__refused_files(int error);		/* EMFILE, ENFILE: why */
 uint64_t peal__clock(void);	/* monotonic, ns */
 void peal__sigpipe_block(void);	/* for this thread, once per ring */
 void peal__sigpipe_restore(void);

@@ -3,6 +3,7 @@
 #include <stdarg.h>
 #include <string.h>
 #include "lib/ring.h"
+#include "lib/work.h"
 
 static _Thread_local char open_reason[512];
 
@@ -89,10 +90,39 @@ void peal_ring_dump(struct peal_ring *ring, FILE *out)
 			dump_row(ring, &ring->rows[i], now_ms, out);
 }
 
-void peal_ring_explain(struct peal_ring *ring, FILE *out)
+/* The ops that go to the pool, and the Linux whose ring has them. */
+static void explain_pool(struct peal_ring *ring, FILE *out)
+{
+	unsigned column = 80, i;
+
+	fprintf(out, "pool           %u threads run; for what the engine lacks:",
+		peal__pool_threads(ring->pool));
+	for (i = 0; i < PEAL__OP_KERNEL_COUNT; i++) {
+		if (peal__can(ring, i) || !peal__blocking_has(i))
+			continue;
+		if (column > 60) {
+			fprintf(out, "\n%14s", "");
+			column = 14;
+		}
+		column += (unsigned)fprintf(out, " %s (Linux %s)",
+					    peal_opcode_name(i),
+					    peal__op_row(i)->kernel);
+	}
+	fprintf(out, column == 80 ? " nothing\n" : "\n");
+}
+
+static void explain_disabled(struct peal_ring *ring, FILE *out)
 {
 	unsigned i;
 
+	for (i = 0; i < PEAL__OP_KERNEL_COUNT; i++)
+		if ((ring->disable.ops[i >> 6] >> (i & 63)) & 1)
+			fprintf(out, "op:%-11s off  disabled by PEAL_DISABLE "
+				"or options.disable\n", peal_opcode_name(i));
+}
+
+void peal_ring_explain(struct peal_ring *ring, FILE *out)
+{
 	peal__must_own(ring, "ring_explain");
 	fprintf(out, "engine         %s: %s\n", ring->engine->name,
 		ring->reason);
@@ -100,11 +130,8 @@ void peal_ring_explain(struct peal_ring *ring, FILE *out)
 		ring->max_ops, sizeof(struct peal__row));
 	fprintf(out, "max_posts      %u\n", ring->post_mask + 1);
 	ring->engine->explain(ring, out);
-	for (i = 0; i < PEAL__OP_KERNEL_COUNT; i++)
-		if (!peal__can(ring, i))
-			fprintf(out, "op:%-18s off  needs Linux %s, or is "
-				"disabled\n", peal_opcode_name(i),
-				peal__op_row(i)->kernel);
+	explain_pool(ring, out);
+	explain_disabled(ring, out);
 }
 
 void peal_ring_stats(struct peal_ring *ring, struct peal_stats *out_stats)

@@ -124,7 +124,7 @@ static peal_op start_full(struct peal_ring *ring, unsigned opcode, peal_fd fd,
 		return op;
 	}
 	row = &ring->rows[(uint64_t)op & PEAL__ROW_MASK];
-	row->flags = ROW_FULL;
+	row->flags |= ROW_FULL;
 	row->arg = second;
 	store = store_of(ring, row);
 	store->next = (char *)(uintptr_t)buf;

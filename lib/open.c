@@ -7,6 +7,8 @@
 #define DEFAULT_ENTRIES	256u
 #define DEFAULT_MAX_OPS	65536u
 #define DEFAULT_POSTS	1024u
+#define DEFAULT_THREADS	4u
+#define MAX_THREADS	64u
 #define MAX_ENTRIES	32768u
 #define MAX_POSTS	(1u << 24)
 
@@ -91,6 +93,9 @@ static int read_options(struct peal_ring_options *out,
 	}
 	if (out->max_ops > PEAL__MAX_OPS)
 		return too_many("max_ops", out->max_ops, PEAL__MAX_OPS);
+	if (out->pool_threads > MAX_THREADS)
+		return too_many("pool_threads", out->pool_threads,
+				MAX_THREADS);
 	if (out->max_posts > MAX_POSTS)
 		return too_many("max_posts", out->max_posts, MAX_POSTS);
 	if (out->flags & ~(PEAL_RING_SQPOLL | PEAL_RING_IOPOLL)) {
@@ -110,26 +115,47 @@ static int read_options(struct peal_ring_options *out,
 	return 0;
 }
 
-/* options.engine, else PEAL_ENGINE, else the best there is. */
-static const struct peal__engine *
-choose_engine(const struct peal_ring_options *options, const char **by)
+/* The engines of this system, the best one first. */
+static const struct peal__engine *const engines[] = {
+	&peal__uring_engine,
+	&peal__epoll_engine,
+};
+
+enum { ENGINES = sizeof engines / sizeof *engines };
+
+/* options.engine, else PEAL_ENGINE, else NULL: the best that works. -ENOENT:
+ * a name that is none. */
+static int choose_engine(const struct peal_ring_options *options,
+			 const struct peal__engine **out, const char **by)
 {
 	const char *name = options->engine;
+	unsigned i;
 
+	*out = NULL;
 	*by = "options.engine";
 	if (!name) {
 		name = getenv("PEAL_ENGINE");
 		*by = "PEAL_ENGINE";
 	}
-	if (!name || !*name) {
-		*by = NULL;
-		return &peal__uring_engine;
-	}
-	if (!strcmp(name, peal__uring_engine.name))
-		return &peal__uring_engine;
-	peal__reason("%s asks for the engine \"%s\"; this library has \"%s\"",
-		     *by, name, peal__uring_engine.name);
-	return NULL;
+	if (!name || !*name)
+		return 0;
+	for (i = 0; i < ENGINES; i++)
+		if (!strcmp(name, engines[i]->name))
+			*out = engines[i];
+	if (*out)
+		return 0;
+	peal__reason("%s asks for the engine \"%s\"; this library has "
+		     "\"%s\" and \"%s\"", *by, name, engines[0]->name,
+		     engines[1]->name);
+	return -ENOENT;
+}
+
+/* Errors that another engine may not have: io_uring is missing, forbidden, or
+ * has no memory left to lock. */
+static int may_fall_back(int error)
+{
+	return error == -ENOSYS || error == -EPERM || error == -EACCES ||
+	       error == -ENOMEM;
 }
 
 static struct peal_ring *new_ring(const struct peal_ring_options *options)
@@ -160,10 +186,35 @@ static int no_memory(const struct peal_ring_options *options)
 	return -ENOMEM;
 }
 
-static int open_parts(struct peal_ring *ring,
-		      const struct peal_ring_options *options)
+/* The engine that was asked for, or the first one that works; why stands in
+ * the ring's reason. */
+static int open_engine(struct peal_ring *ring,
+		       const struct peal_ring_options *options,
+		       const struct peal__engine *asked, const char *by)
 {
 	int rc;
+
+	ring->engine = asked ? asked : engines[0];
+	rc = ring->engine->open(ring, options);
+	if (rc == 0 && asked)
+		peal__engine_reason(ring, "asked for by %s", by);
+	else if (rc == 0)
+		peal__engine_reason(ring, "the kernel has it");
+	if (rc == 0 || asked || !may_fall_back(rc))
+		return rc;
+	peal__engine_reason(ring, "instead of %s: %s", engines[0]->name,
+			    peal_open_reason());
+	memset(&ring->queues, 0, sizeof ring->queues);
+	memset(ring->can, 0, sizeof ring->can);
+	ring->engine = engines[1];
+	return ring->engine->open(ring, options);
+}
+
+static int open_memory(struct peal_ring *ring,
+		       const struct peal_ring_options *options)
+{
+	uint32_t threads = options->pool_threads ? options->pool_threads
+						 : DEFAULT_THREADS;
 
 	if (peal__table_open(ring, options->max_ops) < 0)
 		return no_memory(options);
@@ -171,47 +222,62 @@ static int open_parts(struct peal_ring *ring,
 		peal__table_close(ring);
 		return no_memory(options);
 	}
-	rc = ring->engine->open(ring, options);
-	if (rc == 0) {
-		peal__gate_set(ring, 0);
-		return 0;
+	if (peal__jobs_open(ring, threads) < 0) {
+		peal__posts_close(ring);
+		peal__table_close(ring);
+		return no_memory(options);
 	}
+	return 0;
+}
+
+static void close_memory(struct peal_ring *ring)
+{
+	peal__jobs_close(ring);
 	peal__posts_close(ring);
 	peal__table_close(ring);
-	return rc;
+}
+
+static void start_clock(struct peal_ring *ring)
+{
+	ring->now = peal__clock();
+	ring->now_ms = (uint32_t)(ring->now >> 20);
+	ring->wheel.tick = ring->now >> 14;
 }
 
 int peal_ring_open(struct peal_ring **out_ring,
 		   const struct peal_ring_options *given)
 {
 	struct peal_ring_options options;
-	const struct peal__engine *engine;
+	const struct peal__engine *asked;
 	struct peal_ring *ring;
 	const char *by;
 	int rc;
 
 	peal__reason("%s", "");
 	rc = read_options(&options, given);
+	if (rc == 0)
+		rc = choose_engine(&options, &asked, &by);
 	if (rc < 0)
 		return rc;
-	engine = choose_engine(&options, &by);
-	if (!engine)
-		return -ENOENT;
 	ring = new_ring(&options);
 	if (!ring)
 		return no_memory(&options);
-	ring->engine = engine;
 	ring->owner = &peal__this_thread;
-	ring->now = peal__clock();
-	ring->now_ms = (uint32_t)(ring->now >> 20);
-	ring->wheel.tick = ring->now >> 14;
-	rc = open_parts(ring, &options);
+	start_clock(ring);
+	rc = peal__disable_parse(&ring->disable, &options);
+	if (rc == 0)
+		rc = open_memory(ring, &options);
+	if (rc == 0) {
+		rc = open_engine(ring, &options, asked, by);
+		if (rc < 0)
+			close_memory(ring);
+		else
+			peal__gate_set(ring, 0);
+	}
 	if (rc < 0) {
 		peal__ring_free(ring);
 		return rc;
 	}
-	if (by)
-		peal__engine_reason(ring, "asked for by %s", by);
 	peal__ring_enlist(ring);
 	peal__sigpipe_block();
 	*out_ring = ring;

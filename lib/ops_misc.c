@@ -53,7 +53,7 @@ peal_op peal__start_multishot(struct peal_ring *ring, unsigned opcode,
 	if (op < 0)
 		return op;
 	row = &ring->rows[(uint64_t)op & PEAL__ROW_MASK];
-	row->flags = ROW_MULTI;
+	row->flags |= ROW_MULTI;
 	if (ring->no_multishot)
 		row->flags |= ROW_ONESHOT;
 	row->arg = arg;

@@ -6,44 +6,39 @@ peal_op peal_socket(struct peal_ring *ring, int domain, int type,
 		    int protocol, unsigned flags,
 		    peal_handler *handler, void *ctx)
 {
-	const struct peal__sqe entry = { .opcode = PEAL__OP_SOCKET,
-					 .fd = domain,
-					 .off = (uint32_t)(type | SOCK_CLOEXEC),
-					 .len = (uint32_t)protocol };
+	struct peal__sqe *sqe;
+	/* There is no fd yet; the domain comes to stand in its place. */
+	peal_op op = peal__start(ring, &sqe, PEAL__OP_SOCKET, -1, flags,
+				 handler, ctx);
 
-	return peal__start_plain(ring, &entry, flags, handler, ctx);
+	if (op < 0)
+		return op;
+	sqe->fd = domain;
+	sqe->off = (uint32_t)(type | SOCK_CLOEXEC);
+	sqe->len = (uint32_t)protocol;
+	return op;
 }
 
 peal_op peal_bind(struct peal_ring *ring, peal_fd fd,
 		  const struct sockaddr *addr, socklen_t addr_len,
 		  unsigned flags, peal_handler *handler, void *ctx)
 {
-	const struct peal__sqe entry = { .opcode = PEAL__OP_BIND,
-					 .fd = fd,
-					 .addr = peal__addr(addr),
-					 .off = addr_len };
-
-	return peal__start_plain(ring, &entry, flags, handler, ctx);
+	return peal__start_op(ring, PEAL__OP_BIND, fd, addr, 0, addr_len, 0,
+			      flags, handler, ctx);
 }
 
 peal_op peal_listen(struct peal_ring *ring, peal_fd fd, int backlog,
 		    unsigned flags, peal_handler *handler, void *ctx)
 {
-	const struct peal__sqe entry = { .opcode = PEAL__OP_LISTEN,
-					 .fd = fd,
-					 .len = (uint32_t)backlog };
-
-	return peal__start_plain(ring, &entry, flags, handler, ctx);
+	return peal__start_op(ring, PEAL__OP_LISTEN, fd, NULL,
+			      (uint32_t)backlog, 0, 0, flags, handler, ctx);
 }
 
 peal_op peal_shutdown(struct peal_ring *ring, peal_fd fd, int how,
 		      unsigned flags, peal_handler *handler, void *ctx)
 {
-	const struct peal__sqe entry = { .opcode = PEAL__OP_SHUTDOWN,
-					 .fd = fd,
-					 .len = (uint32_t)how };
-
-	return peal__start_plain(ring, &entry, flags, handler, ctx);
+	return peal__start_op(ring, PEAL__OP_SHUTDOWN, fd, NULL, (uint32_t)how,
+			      0, 0, flags, handler, ctx);
 }
 
 peal_op peal_accept(struct peal_ring *ring, peal_fd fd,

@@ -238,7 +238,8 @@ static uint64_t wait_ns(struct peal_ring *ring, uint64_t timeout_ns)
 {
 	uint64_t due;
 
-	if (ring->ready_head || ring->owed || cq_ready(ring))
+	if (ring->ready_head || ring->owed || ring->jobs_done ||
+	    cq_ready(ring))
 		return 0;
 	if (!(ring->wheel.count | ring->again) || !timeout_ns)
 		return timeout_ns;
@@ -277,11 +278,11 @@ static int enter(struct peal_ring *ring, uint64_t timeout_ns)
 	return rc < 0 && !is_passing(rc) ? rc : 0;
 }
 
-/* Either a poster sees from now on that we sleep, or we see its post. */
+/* Either another thread sees from now on that we sleep, or we see its work. */
 static int may_sleep(struct peal_ring *ring)
 {
 	atomic_store(&ring->sleeping, 1);
-	return !peal__posts_waiting(ring);
+	return !peal__posts_waiting(ring) && !peal__jobs_waiting(ring);
 }
 
 int peal__turn(struct peal_ring *ring, uint64_t timeout_ns)
@@ -294,6 +295,8 @@ int peal__turn(struct peal_ring *ring, uint64_t timeout_ns)
 	ring->stats.turns++;
 	if (peal__unlikely(ring->owed))
 		peal__pay(ring);
+	if (peal__unlikely(ring->jobs_new != NULL))
+		peal__jobs_submit(ring);
 	timeout_ns = wait_ns(ring, timeout_ns);
 	if (timeout_ns && !may_sleep(ring))
 		timeout_ns = 0;
@@ -309,6 +312,8 @@ int peal__turn(struct peal_ring *ring, uint64_t timeout_ns)
 		peal__posts_run(ring);
 	if (ring->ready_head)
 		run_ready(ring);
+	if (peal__jobs_waiting(ring))
+		peal__jobs_reap(ring);
 	run_completions(ring);
 	if (ring->wheel.count)
 		peal__timers_run(ring);
@@ -393,7 +398,7 @@ uint64_t peal_ring_timeout_ns(struct peal_ring *ring)
 	uint64_t timeout_ns;
 
 	peal__must_own(ring, "ring_timeout_ns");
-	if (ring->queues.sq_tail != ring->queues.sq_head)
+	if (ring->queues.sq_tail != ring->queues.sq_head || ring->jobs_new)
 		return 0;
 	timeout_ns = wait_ns(ring, PEAL_FOREVER);
 	return timeout_ns && may_sleep(ring) ? timeout_ns : 0;

@@ -36,6 +36,24 @@ enum {
 	GATE_FAILED = 1 << 2
 };
 
+/* What can be switched off; see disable.c. */
+enum peal__feature {
+	FEATURE_DEFER,
+	FEATURE_COOP,
+	FEATURE_SINGLE_ISSUER,
+	FEATURE_SUBMIT_ALL,
+	FEATURE_NO_SQARRAY,
+	FEATURE_NO_IOWAIT,
+	FEATURE_RING_FD,
+	FEATURE_MULTISHOT,
+	FEATURE_COUNT
+};
+
+struct peal__disable {
+	uint32_t features;
+	uint64_t ops[2];
+};
+
 struct peal_ring {
 	struct peal_ring *list_next;	/* fork.c: all rings of the process */
 	struct peal_ring *list_prev;
@@ -70,8 +88,13 @@ struct peal_ring {
 	uint8_t stop;
 	uint8_t no_multishot;	/* switched off, or found missing */
 	int failed;		/* the engine's last word */
+	struct peal__job *jobs;		/* one per row: see work.c */
+	struct peal__job *jobs_new, *jobs_last;
+	struct peal__job *jobs_done;
+	struct peal__pool *pool;
 	struct peal__wheel wheel;
 	struct peal_stats stats;
+	struct peal__disable disable;
 
 	/* Shared with other threads. */
 	_Alignas(64) _Atomic uint64_t post_tail;
@@ -94,6 +117,18 @@ struct peal__row *peal__row_find(struct peal_ring *ring, peal_op op);
 uint32_t peal__store_take(struct peal_ring *ring);
 void peal__store_release(struct peal_ring *ring, uint32_t index);
 
+/* work.c */
+struct peal__job;
+struct peal__pool;
+int peal__jobs_open(struct peal_ring *ring, unsigned max_threads);
+void peal__jobs_close(struct peal_ring *ring);
+struct peal__sqe *peal__job_new(struct peal_ring *ring, struct peal__row *row,
+				unsigned flags);
+void peal__jobs_submit(struct peal_ring *ring);
+void peal__jobs_reap(struct peal_ring *ring);
+int peal__jobs_waiting(struct peal_ring *ring);
+int peal__job_cancel(struct peal_ring *ring, struct peal__row *row);
+
 /* start.c */
 void peal__ignore(struct peal_ring *ring, const struct peal_completion *done);
 peal_handler *peal__nobody(unsigned opcode);
@@ -108,8 +143,9 @@ int peal__sq_flush(struct peal_ring *ring);
 struct peal__sqe *peal__sqe_take(struct peal_ring *ring);
 peal_op peal__start_user(struct peal_ring *ring, unsigned opcode, peal_fd fd,
 			 unsigned flags, peal_handler *handler, void *ctx);
-peal_op peal__start_plain(struct peal_ring *ring, const struct peal__sqe *sqe,
-			  unsigned flags, peal_handler *handler, void *ctx);
+peal_op peal__start_job(struct peal_ring *ring, struct peal__sqe **out_sqe,
+			unsigned opcode, peal_fd fd, unsigned flags,
+			peal_handler *handler, void *ctx);
 void peal__start_again(struct peal_ring *ring, struct peal__row *row);
 void peal__owe(struct peal_ring *ring, struct peal__row *row, unsigned what);
 void peal__pay(struct peal_ring *ring);
@@ -172,23 +208,6 @@ struct peal__op_row {
 const struct peal__op_row *peal__op_row(unsigned opcode);
 
 /* disable.c */
-enum peal__feature {
-	FEATURE_DEFER,
-	FEATURE_COOP,
-	FEATURE_SINGLE_ISSUER,
-	FEATURE_SUBMIT_ALL,
-	FEATURE_NO_SQARRAY,
-	FEATURE_NO_IOWAIT,
-	FEATURE_RING_FD,
-	FEATURE_MULTISHOT,
-	FEATURE_COUNT
-};
-
-struct peal__disable {
-	uint32_t features;
-	uint64_t ops[2];
-};
-
 const char *peal__feature_name(unsigned feature);
 int peal__disable_parse(struct peal__disable *out,
 			const struct peal_ring_options *options);

@@ -43,8 +43,15 @@ void peal__gate_set(struct peal_ring *ring, uint32_t gate)
 		ring->open[i] = gate ? 0 : ring->can[i];
 }
 
+static int start_slow_job(struct peal_ring *ring, unsigned opcode)
+{
+	if (!peal__blocking_has(opcode))
+		return -EOPNOTSUPP;
+	return peal__row_new(ring) ? START_JOB : -EAGAIN;
+}
+
 /* Refuses the op, or makes sure that there is a row for it, and an entry if
- * the engine is to have one. */
+ * the engine is to have one. START_JOB: a job is to have it. */
 int peal__start_slow(struct peal_ring *ring, unsigned opcode, peal_fd fd,
 		     unsigned flags)
 {
@@ -55,10 +62,10 @@ int peal__start_slow(struct peal_ring *ring, unsigned opcode, peal_fd fd,
 		return -ESHUTDOWN;
 	if (ring->gate & GATE_FAILED)
 		return ring->failed;
-	if (opcode < PEAL__OP_KERNEL_COUNT && !peal__can(ring, opcode))
-		return -EOPNOTSUPP;
 	if (ring->draining && fd >= 0 && peal__drain_has(ring, fd))
 		return -EBADF;
+	if (opcode < PEAL__OP_KERNEL_COUNT && !peal__can(ring, opcode))
+		return start_slow_job(ring, opcode);
 	if (opcode < PEAL__OP_KERNEL_COUNT && !peal__sq_room(ring) &&
 	    peal__sq_flush(ring) < 0)
 		return -EAGAIN;
@@ -116,37 +123,19 @@ peal_op peal__start_user(struct peal_ring *ring, unsigned opcode, peal_fd fd,
 	return row->op;
 }
 
-/* Starts *entry; by its plain system call where the engine has no opcode and
- * the call cannot block. */
-peal_op peal__start_plain(struct peal_ring *ring,
-			  const struct peal__sqe *entry, unsigned flags,
-			  peal_handler *handler, void *ctx)
+/* An op that the engine lacks, as a job: *out_sqe is the job's entry. */
+peal_op peal__start_job(struct peal_ring *ring, struct peal__sqe **out_sqe,
+			unsigned opcode, peal_fd fd, unsigned flags,
+			peal_handler *handler, void *ctx)
 {
-	/* socket(2) has no fd yet: its domain stands in that place. */
-	peal_fd fd = entry->opcode == PEAL__OP_SOCKET ? -1 : entry->fd;
-	struct peal__sqe *sqe;
-	uint64_t user_data;
-	peal_op op;
-	int rc;
+	struct peal__row *row;
 
-	peal__must_own(ring, peal_opcode_name(entry->opcode));
-	if (peal__can(ring, entry->opcode)) {
-		op = peal__start(ring, &sqe, entry->opcode, fd, flags,
-				 handler, ctx);
-		if (op < 0)
-			return op;
-		user_data = sqe->user_data;
-		*sqe = *entry;
-		sqe->flags |= (uint8_t)flags;
-		sqe->user_data = user_data;
-		return op;
-	}
-	op = peal__start_user(ring, entry->opcode, fd, flags, handler, ctx);
-	if (op < 0)
-		return op;
-	rc = peal__blocking_run(entry);
-	peal__ready(ring, peal__row_find(ring, op), rc);
-	return op;
+	if (!handler)
+		handler = peal__nobody(opcode);
+	row = peal__row_take(ring, opcode, fd, handler, ctx);
+	ring->stats.by_op[opcode]++;
+	*out_sqe = peal__job_new(ring, row, flags);
+	return row->op;
 }
 
 void peal__owe(struct peal_ring *ring, struct peal__row *row, unsigned what)
@@ -181,6 +170,10 @@ void peal__start_again(struct peal_ring *ring, struct peal__row *row)
 	struct peal__sqe *sqe;
 	int fd = row->opcode == PEAL__OP_ASYNC_CANCEL ? -1 : row->fd;
 
+	if (!peal__can(ring, row->opcode)) {
+		fill_again(ring, row, peal__job_new(ring, row, 0));
+		return;
+	}
 	if (!peal__sq_room(ring) && peal__sq_flush(ring) < 0) {
 		peal__owe(ring, row, ROW_OWED);
 		return;

@@ -13,6 +13,8 @@
 #define PEAL__MAX_TRANSFER 0x7ffff000u
 #define PEAL__OP_FLAGS	PEAL_ASYNC
 
+#define START_JOB 1	/* peal__start_slow(): the engine lacks it */
+
 static inline uint32_t peal__len(size_t len)
 {
 	return len > PEAL__MAX_TRANSFER ? PEAL__MAX_TRANSFER : (uint32_t)len;
@@ -153,6 +155,9 @@ peal__inline peal_op peal__start(struct peal_ring *ring,
 
 		if (rc < 0)
 			return rc;
+		if (rc == START_JOB)
+			return peal__start_job(ring, out_sqe, opcode, fd,
+					       flags, handler, ctx);
 	}
 	if (!handler)
 		handler = peal__nobody(opcode);

@@ -36,7 +36,8 @@ enum peal__row_flag {
 	ROW_RAW = 1 << 11,	 /* from peal_uring_submit() */
 	ROW_STORE = 1 << 12,	 /* no op: free, or the second row of one */
 	ROW_AGAIN = 1 << 13,	 /* its cancel came too early: send another */
-	ROW_CLOSING = 1 << 14	 /* a drained close; row.arg: behind its entry */
+	ROW_CLOSING = 1 << 14,	 /* a drained close; row.arg: behind its entry */
+	ROW_JOB = 1 << 15	 /* a job has it (work.c) */
 };
 
 struct peal__row {

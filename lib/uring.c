@@ -111,7 +111,7 @@ static uint32_t sqpoll_flags(struct peal__uring *uring, uint32_t wait_for,
 {
 	uint32_t state;
 
-	atomic_thread_fence(memory_order_seq_cst);
+	__sync_synchronize();
 	state = __atomic_load_n(uring->sq_flags, __ATOMIC_RELAXED);
 	if (state & PEAL__SQ_NEED_WAKEUP)
 		return uring->enter_flags | PEAL__ENTER_SQ_WAKEUP;
@@ -304,14 +304,11 @@ static int uring_open(struct peal_ring *ring,
 	ring->engine_state = uring;
 	uring->notify_fd = -1;
 	uring->wake_armed = 1;		/* not before the self test is over */
-	rc = peal__disable_parse(&uring->disable, options);
-	if (rc == 0) {
-		uring->wake_fd = eventfd(0, EFD_CLOEXEC);
-		rc = uring->wake_fd < 0 ? -errno : 0;
-		if (rc < 0)
-			peal__uring_refused(options, rc);
-	}
-	if (rc < 0) {
+	uring->disable = ring->disable;
+	uring->wake_fd = eventfd(0, EFD_CLOEXEC);
+	if (uring->wake_fd < 0) {
+		rc = -errno;
+		peal__uring_refused(options, rc);
 		peal__free(ring, uring, sizeof *uring);
 		return rc;
 	}
@@ -357,6 +354,8 @@ peal_op peal_uring_submit(struct peal_ring *ring,
 	if (entry->flags & refused ||
 	    entry->opcode >= PEAL__OP_KERNEL_COUNT)
 		return -EINVAL;
+	if (!peal__can(ring, entry->opcode))
+		return -EOPNOTSUPP;
 	op = peal__start(ring, &sqe, entry->opcode,
 			 entry->flags & PEAL__SQE_FIXED_FILE ? -1 : entry->fd,
 			 0, handler ? handler : peal__ignore, ctx);

@@ -1,10 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* What the kernel has, why it refused, and the report of both. */
-#include <fcntl.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
-#include <unistd.h>
 #include "lib/start.h"
 #include "lib/uring.h"
 
@@ -35,49 +32,13 @@ int peal__uring_probe(struct peal_ring *ring, struct peal__uring *uring)
 			ring->can[i >> 6] |= UINT64_C(1) << (i & 63);
 	ring->can[0] &= ~uring->disable.ops[0];
 	ring->can[1] &= ~uring->disable.ops[1];
-	peal__engine_reason(ring, "the kernel has it");
 	return 0;
-}
-
-static unsigned long long limit_of(int resource)
-{
-	struct rlimit limit;
-
-	if (getrlimit(resource, &limit) < 0)
-		return 0;
-	return (unsigned long long)limit.rlim_cur;
-}
-
-/* -1: the kernel has no such setting. */
-static int read_number(const char *path)
-{
-	char text[32];
-	int fd = open(path, O_RDONLY | O_CLOEXEC);
-	ssize_t n;
-
-	if (fd < 0)
-		return -1;
-	n = read(fd, text, sizeof text - 1);
-	close(fd);
-	if (n <= 0)
-		return -1;
-	text[n] = '\0';
-	return atoi(text);
-}
-
-static unsigned long open_files(unsigned long long limit)
-{
-	unsigned long count = 0;
-	int fd;
-
-	for (fd = 0; (unsigned long long)fd < limit && fd < 1 << 20; fd++)
-		count += fcntl(fd, F_GETFD) >= 0;
-	return count;
 }
 
 static void refused_eperm(const char *name)
 {
-	int disabled = read_number("/proc/sys/kernel/io_uring_disabled");
+	int disabled = peal__read_number(
+		"/proc/sys/kernel/io_uring_disabled");
 
 	if (disabled > 0)
 		peal__reason("io_uring_setup() answers %s: kernel.io_uring_"
@@ -102,14 +63,12 @@ static void refused_enomem(const struct peal_ring_options *options)
 		     "raise it (ulimit -l, LimitMEMLOCK=) or close rings",
 		     options->entries, cq,
 		     (options->entries * 64 + cq * 16 + 4096) / 1024,
-		     limit_of(RLIMIT_MEMLOCK) / 1024);
+		     peal__limit(RLIMIT_MEMLOCK) / 1024);
 }
 
 /* Explains an error of io_uring_setup(), its mappings or the eventfd. */
 void peal__uring_refused(const struct peal_ring_options *options, int error)
 {
-	unsigned long long files = limit_of(RLIMIT_NOFILE);
-
 	switch (error) {
 	case -EPERM:
 	case -EACCES:
@@ -126,16 +85,8 @@ void peal__uring_refused(const struct peal_ring_options *options, int error)
 		refused_enomem(options);
 		break;
 	case -EMFILE:
-		peal__reason("too many open files: %lu of RLIMIT_NOFILE %llu "
-			     "are open and a ring needs 2: raise it (ulimit "
-			     "-n, LimitNOFILE=) or close some",
-			     open_files(files), files);
-		break;
 	case -ENFILE:
-		peal__reason("too many open files in the system; fs.file-max "
-			     "is %d and a ring needs 2: raise it (sysctl -w "
-			     "fs.file-max=)",
-			     read_number("/proc/sys/fs/file-max"));
+		peal__refused_files(error);
 		break;
 	default:
 		peal__reason("io_uring_setup(%u entries, flags %#x) answers "
@@ -205,7 +156,7 @@ static void explain_sizes(const struct peal__uring *uring,
 	if (uring->got_entries != uring->asked_entries)
 		fprintf(out, " (asked %u and %u; RLIMIT_MEMLOCK is %llu KiB: "
 			"raise it)", uring->asked_entries, uring->asked_cq,
-			limit_of(RLIMIT_MEMLOCK) / 1024);
+			peal__limit(RLIMIT_MEMLOCK) / 1024);
 	fprintf(out, "\n");
 	if (uring->workers_error)
 		fprintf(out, "io-wq workers  not limited (needs Linux 5.15): "

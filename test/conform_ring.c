@@ -389,7 +389,11 @@ BARE_TEST(use_from_the_wrong_thread_stops_the_program_with_a_message)
 
 TEST(engine_and_its_reason_are_told)
 {
-	ck_assert_str_eq(peal_ring_engine(ring), "uring");
+	const char *pinned = getenv("PEAL_ENGINE");
+
+	if (pinned)
+		ck_assert_str_eq(peal_ring_engine(ring), pinned);
+	ck_assert_ptr_nonnull(peal_ring_engine(ring));
 	ck_assert_ptr_nonnull(peal_ring_engine_reason(ring));
 	ck_assert_uint_gt(strlen(peal_ring_engine_reason(ring)), 5);
 }
@@ -398,7 +402,10 @@ TEST(explain_names_each_feature_and_why_it_is_off)
 {
 	char *text = printed(peal_ring_explain);
 
-	ck_assert_msg(strstr(text, "uring") != NULL, "%s", text);
+	ck_assert_msg(strstr(text, peal_ring_engine(ring)) != NULL, "%s",
+		      text);
+	if (!peal_uring_ring(ring))
+		SKIP("this engine has no features to switch off");
 	ck_assert_msg(strstr(text, "multishot") != NULL, "%s", text);
 	ck_assert_msg(strstr(text, "defer") != NULL, "%s", text);
 	if (getenv("PEAL_DISABLE"))
@@ -722,7 +729,8 @@ TEST(raw_ring_can_register_buffers)
 	struct iovec iov = { buf, 4096 };
 	int fd = make_file("f", "data", 4);
 
-	ck_assert_ptr_nonnull(raw);
+	if (!raw)
+		SKIP("the engine is not io_uring");
 	ck_assert_int_eq(io_uring_register_buffers(raw, &iov, 1), 0);
 	memset(&entry, 0, sizeof(entry));
 	entry.opcode = IORING_OP_READ_FIXED;

@@ -579,6 +579,9 @@ static void check_threads(void)
 {
 	unsigned tries = 1000;
 
+#ifdef __SANITIZE_THREAD__
+	threads_before++;	/* the sanitizer's own, started late */
+#endif
 	while (count_threads() > threads_before && --tries)
 		sched_yield();
 	ck_assert_msg(tries, "%u threads, %u when the test began",

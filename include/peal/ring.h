@@ -28,14 +28,16 @@ struct peal_ring_options {
 	int32_t sqpoll_cpu;	/* < 0: any */
 	uint32_t workers_bounded;   /* io-wq: files; 0: the kernel's choice */
 	uint32_t workers_unbounded; /* io-wq: the rest; 0: the kernel's */
-	const char *engine;	/* "uring"; NULL: PEAL_ENGINE, or the best */
+	uint32_t pool_threads;	/* for calls the engine lacks; 0: 4; most: 64 */
+	const char *engine;	/* "uring", "epoll"; NULL: PEAL_ENGINE, or
+				 * the best that works here */
 	const char *disable;	/* features forced off: "defer,no_sqarray" */
 	struct peal_ring *attach; /* share this ring's io-wq workers */
 	struct peal_allocator allocator; /* all NULL: libc */
 };
 
 #define PEAL_RING_OPTIONS { sizeof(struct peal_ring_options), 0, 0, 0, 0, 0, \
-	0, -1, 0, 0, NULL, NULL, NULL, { NULL, NULL, NULL } }
+	0, -1, 0, 0, 0, NULL, NULL, NULL, { NULL, NULL, NULL } }
 
 #define PEAL_RING_SQPOLL (1u << 0) /* a kernel thread takes submissions */
 #define PEAL_RING_IOPOLL (1u << 1) /* poll the device; O_DIRECT files only */
@@ -291,6 +293,7 @@ struct peal_stats {
 	uint64_t resumed;	/* short transfers continued */
 	uint64_t retried;	/* EINTR and EAGAIN tried again */
 	uint64_t posts;		/* posts run */
+	uint64_t jobs;		/* calls given to the pool of threads */
 	uint64_t wakes;		/* times another thread woke the ring */
 	uint64_t by_op[PEAL_STATS_OPS]; /* submitted, by peal_opcode_name() */
 };

@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: MIT */
+/* One attempt at an operation, without waiting. */
+#ifndef PEAL_SHIM_READY_H
+#define PEAL_SHIM_READY_H
+
+#include "lib/sqe.h"
+
+/* What the attempt says besides a result. */
+#define READY_WAIT	(-100001)	/* wait for the fd, then try again */
+#define READY_POOL	(-100002)	/* this fd cannot be waited for */
+
+/* *progress is 0 at first and kept between attempts at one op. The entry may
+ * be changed by an attempt that moved a part. */
+int peal__ready_try(struct peal__sqe *sqe, int32_t *progress);
+
+/* Does this op wait for its fd to be writable (and not readable)? */
+int peal__ready_writes(const struct peal__sqe *sqe);
+
+#endif
