@@ -35,18 +35,18 @@
  *              options.max_ops allows, or the kernel takes no submissions
  *              just now: let one finish; nothing happened), -EINVAL (a flag
  *              this op does not have), -EBADF (the fd is being closed by
- *              peal_close_drained()), -EOPNOTSUPP (the kernel lacks the
- *              operation; see peal_ring_explain()) and -ESHUTDOWN (the ring
- *              is closing). Every op can complete with -ECANCELED (a cancel
- *              was asked for), -ETIMEDOUT (its deadline passed), -EINTR (a
- *              signal; nothing was done) and -EAGAIN (the kernel could not
- *              start a worker for it; nothing was done).
+ *              peal_close_drained()), -EOPNOTSUPP (neither the engine nor the
+ *              pool has the operation; see peal_ring_explain()) and
+ *              -ESHUTDOWN (the ring is closing). Every op can complete with
+ *              -ECANCELED (a cancel was asked for), -ETIMEDOUT (its deadline
+ *              passed), -EINTR (a signal; nothing was done) and -EAGAIN (no
+ *              worker could be started for it; nothing was done).
  *   Misuse     Calls that can only be a bug (wrong thread, a ring used in a
  *              forked child) stop the program with file, line and op.
  *   Units      len is bytes, count is items, _ns is nanoseconds, due_ns is
  *              a time on the ring's clock (CLOCK_MONOTONIC).
  *   Memory     Starting an op allocates nothing. Everything is allocated by
- *              peal_ring_open().
+ *              peal_ring_open(), but for the stacks of the pool's threads.
  *
  * How to read a function's block
  *   What it does comes first, then its arguments. Numbers are copied when you
@@ -62,11 +62,11 @@
  *     Thread    who may call it; "the ring's": the thread that opened it
  *     Engines   what runs it. "io_uring 5.6": from that Linux on; peal finds
  *               out by asking the kernel, never by its version. After "else",
- *               what an engine without the operation does: "at once" calls
- *               the plain system call, which cannot block; "readiness" waits
- *               until fd is ready, then calls it; "pool" calls it on a worker
- *               thread. Today io_uring is the only engine: readiness and
- *               pool are to come, and -EOPNOTSUPP until then
+ *               how it is done where that is missing (the epoll engine, an
+ *               older kernel): "at once" makes the plain system call, which
+ *               cannot block; "readiness" waits until fd is ready, then makes
+ *               it; "pool" makes it on a thread of the ring's pool, which
+ *               has options.pool_threads at most, started when there is work
  *     Memory    what it allocates
  */
 #ifndef PEAL_H

@@ -99,12 +99,13 @@ peal_op peal_poll_multishot(struct peal_ring *ring, peal_fd fd,
  *            cannot fail with -EAGAIN, and 0 is returned for a handle
  * Result     a handle, or 0 with handler NULL. done->result is 0: cancelled;
  *            -EALREADY: it runs on a worker (the library asks again until it
- *            lets go; what reads a disk cannot); -ENOENT: it finished meanwhile
+ *            lets go; what reads a disk, or is on a thread of the pool,
+ *            cannot); -ENOENT: it finished meanwhile
  * Errors     -ENOENT, returned at once: op is not in flight
  * Lifetime   nothing is lent; op may have completed before or after the
  *            cancel's handler runs
  * Thread     the ring's
- * Engines    io_uring 5.5; else every engine
+ * Engines    io_uring 5.5; else at once
  * Memory     none
  */
 peal_op peal_cancel(struct peal_ring *ring, peal_op op, unsigned flags,

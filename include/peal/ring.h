@@ -49,23 +49,25 @@ struct peal_ring_options {
  *   options  copied, with what it points to; NULL: all defaults. Start from
  *            PEAL_RING_OPTIONS
  * Result     0
- * Errors     each with its numbers and remedy in peal_open_reason(): -EPERM:
- *            io_uring is forbidden (seccomp, a container, the sysctl
- *            kernel.io_uring_disabled); -ENOSYS: the kernel has none; -ENOMEM:
- *            memory, or RLIMIT_MEMLOCK; -EMFILE, -ENFILE: too many open files;
- *            -EINVAL: an option; -ENOENT: an unknown engine
+ * Errors     each with its numbers and remedy in peal_open_reason(): if "uring"
+ *            was asked for, -EPERM: it is forbidden (seccomp, a container, the
+ *            sysctl kernel.io_uring_disabled), and -ENOSYS: the kernel has
+ *            none; -ENOMEM: memory, or RLIMIT_MEMLOCK; -EMFILE, -ENFILE: too
+ *            many open files; -EINVAL: an option; -ENOENT: an unknown engine
  * Lifetime   of the ring: until peal_ring_close() returns 0. A thread that ends
  *            with its ring open, and a forked child that uses it, are misuse
  * Thread     the caller's becomes the ring's
  * Engines    picked here: options.engine, else PEAL_ENGINE in the environment,
- *            else the best; today "uring" is the only one. options.disable, and
- *            PEAL_DISABLE with it, force features off, to test without: their
- *            names as in peal_ring_explain(), or op:NAME
+ *            else "uring", and where that is missing, forbidden or out of
+ *            memory "epoll": peal_ring_engine_reason() says why.
+ *            options.disable, and PEAL_DISABLE with it, force features off, to
+ *            test without: their names as in peal_ring_explain(), or op:NAME
  * Memory     everything the ring will ever need, by options.allocator: 64 bytes
- *            per op, touched as ops are in flight, 24 per post. Where the
- *            kernel's queues count as locked memory and find no room, the soft
- *            RLIMIT_MEMLOCK is raised to the hard one, then smaller queues are
- *            tried: peal_ring_explain() tells
+ *            per op, 96 more for one that epoll or the pool has, touched as ops
+ *            are in flight; 24 per post. Where the kernel's queues count as
+ *            locked memory and find no room, the soft RLIMIT_MEMLOCK is raised
+ *            to the hard one, then smaller queues are tried, then epoll:
+ *            peal_ring_explain() tells
  */
 int peal_ring_open(struct peal_ring **out_ring,
 		   const struct peal_ring_options *options);
@@ -161,7 +163,7 @@ void peal_ring_release(struct peal_ring *ring);
  *              ring is no ring
  * Thread       the ring's; no peal_post() may come during or after it
  * Engines      all
- * Memory       gives everything back
+ * Memory       gives everything back, and ends the pool's threads
  */
 int peal_ring_close(struct peal_ring *ring, uint64_t timeout_ns);
 
@@ -189,7 +191,7 @@ uint32_t peal_ring_in_flight(struct peal_ring *ring);
 
 /*
  * The name of the engine in use.
- * Result     "uring"; never NULL
+ * Result     "uring" or "epoll"; never NULL
  * Errors     none
  * Lifetime   of the program
  * Thread     the ring's
@@ -213,12 +215,13 @@ const char *peal_ring_engine_reason(struct peal_ring *ring);
  * A descriptor that polls readable when peal_ring_turn(ring, 0) has something
  * to do: to embed the ring in another loop. Wait for it there, for at most
  * peal_ring_timeout_ns(); then call peal_ring_turn(ring, 0). Call that once
- * also after starting ops outside of a handler: it is what submits them.
+ * also after starting ops outside of a handler: it is what submits them. It may
+ * be readable for nothing.
  * Result     the descriptor; poll it, do nothing else with it
  * Errors     -EMFILE, -ENFILE: the first call makes one more descriptor
  * Lifetime   of the ring
  * Thread     the ring's
- * Engines    io_uring
+ * Engines    all
  * Memory     none
  */
 int peal_ring_fd(struct peal_ring *ring);

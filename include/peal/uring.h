@@ -32,8 +32,8 @@ struct io_uring *peal_uring_ring(struct peal_ring *ring);
  *            128-byte entry; in the completion: what the operation gives
  * Lifetime   lent until the first completion without PEAL_MORE
  * Thread     the ring's
- * Engines    io_uring, from the kernel that has the operation; others
- *            -EOPNOTSUPP
+ * Engines    io_uring, from the kernel that has the operation; else as the
+ *            operation's own function, or -EOPNOTSUPP
  * Memory     none
  */
 peal_op peal_uring_submit(struct peal_ring *ring,
