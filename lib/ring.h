@@ -90,7 +90,8 @@ struct peal_ring {
 	int failed;		/* the engine's last word */
 	struct peal__job *jobs;		/* one per row: see work.c */
 	struct peal__job *jobs_new, *jobs_last;
-	struct peal__job *jobs_done;
+	struct peal__job *jobs_done;	/* taken from the pool, not told yet */
+	uint32_t jobs_out;		/* given to the pool, not taken */
 	struct peal__pool *pool;
 	struct peal__wheel wheel;
 	struct peal_stats stats;
@@ -126,7 +127,7 @@ struct peal__sqe *peal__job_new(struct peal_ring *ring, struct peal__row *row,
 				unsigned flags);
 void peal__jobs_submit(struct peal_ring *ring);
 void peal__jobs_reap(struct peal_ring *ring);
-int peal__jobs_waiting(struct peal_ring *ring);
+int peal__jobs_look(struct peal_ring *ring);
 int peal__job_cancel(struct peal_ring *ring, struct peal__row *row);
 
 /* start.c */
@@ -194,6 +195,12 @@ static inline int peal__posts_waiting(const struct peal_ring *ring)
 {
 	return atomic_load_explicit(&ring->post_tail, memory_order_seq_cst) !=
 	       ring->post_head;
+}
+
+/* Are there jobs whose completions can be told? */
+static inline int peal__jobs_waiting(struct peal_ring *ring)
+{
+	return (ring->jobs_out || ring->jobs_done) && peal__jobs_look(ring);
 }
 
 /* optable.c */

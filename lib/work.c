@@ -117,10 +117,12 @@ void peal__jobs_submit(struct peal_ring *ring)
 		rc = peal__pool_submit(ring->pool, job);
 		if (rc < 0)
 			job_ready(ring, job, rc);
+		else
+			ring->jobs_out++;
 	}
 }
 
-int peal__jobs_waiting(struct peal_ring *ring)
+int peal__jobs_look(struct peal_ring *ring)
 {
 	return ring->jobs_done || peal__pool_has_done(ring->pool);
 }
@@ -136,6 +138,7 @@ void peal__jobs_reap(struct peal_ring *ring)
 		struct peal__row *row = row_of(ring, job);
 
 		ring->jobs_done = job->next;
+		ring->jobs_out--;
 		row->flags &= (uint16_t)~ROW_JOB;
 		peal__complete(ring, row, job->result, 0);
 	}
@@ -150,6 +153,8 @@ int peal__job_cancel(struct peal_ring *ring, struct peal__row *row)
 		forget_new(ring, job);
 	else if (!peal__pool_cancel(ring->pool, job))
 		return 0;
+	else
+		ring->jobs_out--;
 	row->flags &= (uint16_t)~ROW_JOB;
 	return 1;
 }

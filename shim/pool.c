@@ -182,8 +182,6 @@ int peal__pool_has_done(struct peal__pool *pool)
 {
 	int has;
 
-	if (!pool->threads)	/* only the ring's thread starts one */
-		return 0;
 	pthread_mutex_lock(&pool->lock);
 	has = pool->done.first != NULL;
 	pthread_mutex_unlock(&pool->lock);
