@@ -33,7 +33,7 @@ static void can_be_cancelled(peal_op op)
 	ck_assert(!(seen->flags & PEAL_MORE));
 }
 
-/* --- by handle ------------------------------------------------------------- */
+/* --- by handle ----------------------------------------------------------- */
 
 TEST(read_of_a_pipe_can_be_cancelled)
 {
@@ -212,7 +212,7 @@ TEST(cancel_of_a_disk_read_is_told_one_of_three_things)
 		      harness_errno(outcome(op)->result));
 }
 
-/* --- races ----------------------------------------------------------------- */
+/* --- races --------------------------------------------------------------- */
 
 TEST(cancel_that_races_ends_each_op_once_and_loses_no_byte)
 {
@@ -288,7 +288,7 @@ TEST(cancelled_open_leaks_no_fd)
 	}
 }
 
-/* --- by fd ----------------------------------------------------------------- */
+/* --- by fd --------------------------------------------------------------- */
 
 TEST(cancel_fd_ends_every_op_on_it_and_no_other)
 {
@@ -331,7 +331,7 @@ TEST(cancel_fd_is_over_when_all_ops_are)
 	ck_assert_uint_eq(peal_ring_in_flight(ring), 0);
 }
 
-/* --- all ------------------------------------------------------------------- */
+/* --- all ----------------------------------------------------------------- */
 
 TEST(cancel_all_ends_everything)
 {
@@ -373,7 +373,7 @@ TEST(cancel_all_ends_thousands)
 		ck_result(finish(ops[at]), -ECANCELED);
 }
 
-/* --- from handlers ----------------------------------------------------------- */
+/* --- from handlers ------------------------------------------------------- */
 
 static peal_op victim;
 

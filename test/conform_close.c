@@ -18,7 +18,7 @@ static peal_op close_drained(int fd)
 	return peal_close_drained(ring, fd, 0, on_done, NULL);
 }
 
-/* --- close_drained --------------------------------------------------------- */
+/* --- close_drained ------------------------------------------------------- */
 
 TEST(close_drained_of_an_idle_fd_closes_it)
 {
@@ -248,7 +248,7 @@ TEST(close_drained_from_a_handler_that_was_cancelled_by_another)
 	ck_result(finish(closing_op), 0);
 }
 
-/* --- a ring with work in it --------------------------------------------------- */
+/* --- a ring with work in it ---------------------------------------------- */
 
 BARE_TEST(ring_close_of_an_idle_ring_returns_zero)
 {

@@ -214,7 +214,7 @@ TEST(result_that_wins_the_race_is_not_lost)
 	ck_assert_uint_eq(delivered + timed_out, 500);
 }
 
-/* --- changing one's mind --------------------------------------------------- */
+/* --- changing one's mind ------------------------------------------------- */
 
 TEST(deadline_can_be_taken_away)
 {
@@ -281,7 +281,7 @@ TEST(deadline_with_an_unknown_flag_is_einval_and_sets_nothing)
 	finish(op);
 }
 
-/* --- PEAL_EARLY ------------------------------------------------------------ */
+/* --- PEAL_EARLY ---------------------------------------------------------- */
 
 static unsigned early_calls;
 
@@ -352,7 +352,7 @@ TEST(early_handler_may_cancel_its_op)
 		  outcome(op)->result == -ECANCELED);
 }
 
-/* --- many ------------------------------------------------------------------ */
+/* --- many ---------------------------------------------------------------- */
 
 TEST(a_thousand_deadlines_each_end_their_op)
 {

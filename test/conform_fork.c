@@ -131,7 +131,7 @@ TEST(parent_can_close_its_ring_after_a_fork)
 	close_ring(own);
 }
 
-/* --- exec ------------------------------------------------------------------ */
+/* --- exec ---------------------------------------------------------------- */
 
 /* Role: tells how many descriptors are open. */
 static int count_fds(int argc, char **argv)

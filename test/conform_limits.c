@@ -24,7 +24,7 @@ static void ring_with(uint32_t entries, uint32_t cq_entries, uint32_t max_ops)
 	reopen_ring(&options);
 }
 
-/* --- max_ops ----------------------------------------------------------------- */
+/* --- max_ops ------------------------------------------------------------- */
 
 TEST(op_beyond_max_ops_is_eagain_and_nothing_happens)
 {
@@ -128,7 +128,7 @@ TEST(sixty_thousand_ops_are_in_flight_at_once)
 	UNTIL(peal_ring_in_flight(ring) == 0);
 }
 
-/* --- tiny queues -------------------------------------------------------------- */
+/* --- tiny queues --------------------------------------------------------- */
 
 TEST(two_entries_serve_ten_thousand_ops_started_at_once)
 {
@@ -249,7 +249,7 @@ TEST(tiny_ring_moves_files_and_sockets_too)
 	ck_assert(has_pattern(in, len, 2));
 }
 
-/* --- descriptors ---------------------------------------------------------------- */
+/* --- descriptors --------------------------------------------------------- */
 
 /* No descriptor above the ones that are open. */
 static rlim_t no_more_fds(void)
@@ -336,7 +336,7 @@ TEST(accept_multishot_without_a_free_fd_ends_with_emfile)
 	finish(op);
 }
 
-/* --- flags ------------------------------------------------------------------------ */
+/* --- flags --------------------------------------------------------------- */
 
 TEST(every_op_refuses_a_flag_it_does_not_have)
 {

@@ -159,7 +159,7 @@ TEST(open_runs_many_at_once)
 		keep_fd((int)finish(ops[at]));
 }
 
-/* --- stat ------------------------------------------------------------------ */
+/* --- stat ---------------------------------------------------------------- */
 
 TEST(stat_says_what_stat_says)
 {
@@ -250,7 +250,7 @@ TEST(stat_with_unknown_at_flags_is_einval)
 					      on_done, NULL)), -EINVAL);
 }
 
-/* --- rename ------------------------------------------------------------------ */
+/* --- rename -------------------------------------------------------------- */
 
 static int64_t rename_in_dir(const char *from, const char *to,
 			     unsigned rename_flags)
@@ -318,7 +318,7 @@ TEST(rename_with_unknown_flags_is_einval)
 	ck_result(rename_in_dir("a", "b", 1u << 30), -EINVAL);
 }
 
-/* --- link, symlink ------------------------------------------------------------- */
+/* --- link, symlink ------------------------------------------------------- */
 
 TEST(link_gives_a_file_a_second_name)
 {
@@ -371,7 +371,7 @@ TEST(symlink_over_an_existing_name_is_eexist)
 				      on_done, NULL)), -EEXIST);
 }
 
-/* --- unlink, mkdir --------------------------------------------------------------- */
+/* --- unlink, mkdir ------------------------------------------------------- */
 
 TEST(unlink_removes_the_name)
 {

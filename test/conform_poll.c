@@ -161,7 +161,7 @@ TEST(two_polls_on_one_fd_both_finish)
 	ck_result(finish(second), POLLIN);
 }
 
-/* --- multishot ------------------------------------------------------------- */
+/* --- multishot ----------------------------------------------------------- */
 
 static unsigned events_seen;
 

@@ -154,7 +154,7 @@ TEST(hold_keeps_the_ring_running_until_a_post_releases_it)
 	ck_assert_uint_eq(run_count, 1);
 }
 
-/* --- threads ------------------------------------------------------------------ */
+/* --- threads ------------------------------------------------------------- */
 
 static pthread_t start_thread(void *(*body)(void *), void *arg)
 {
@@ -256,7 +256,7 @@ TEST(posts_and_ops_are_both_served_during_a_flood)
 	ck_assert_int_eq(pthread_join(a, NULL), 0);
 }
 
-/* --- between rings -------------------------------------------------------------- */
+/* --- between rings ------------------------------------------------------- */
 
 static struct peal_ring *sides[2];
 static unsigned balls_left;
@@ -332,7 +332,7 @@ TEST(rings_of_two_threads_post_to_each_other)
 	ck_assert_int_eq(pthread_join(thread, NULL), 0);
 }
 
-/* --- signals ---------------------------------------------------------------------- */
+/* --- signals ------------------------------------------------------------- */
 
 static void on_signal(int number)
 {

@@ -50,7 +50,7 @@ TEST(thousands_of_ops_started_in_a_handler_run_after_it)
 	UNTIL(calls == 5000);
 }
 
-/* --- deep chains ------------------------------------------------------------- */
+/* --- deep chains --------------------------------------------------------- */
 
 static uintptr_t lowest, highest;
 
@@ -101,7 +101,7 @@ TEST(chain_of_zero_sleeps_does_not_grow_the_stack)
 	ck_assert_uint_lt(highest - lowest, 4096);
 }
 
-/* --- run, turn, stop ------------------------------------------------------------ */
+/* --- run, turn, stop ----------------------------------------------------- */
 
 static void on_done_run(struct peal_ring *where,
 			const struct peal_completion *done)
@@ -201,7 +201,7 @@ TEST(turn_returns_how_many_handlers_ran)
 	ck_assert_uint_eq(calls, 10);
 }
 
-/* --- other ops of the turn -------------------------------------------------------- */
+/* --- other ops of the turn ----------------------------------------------- */
 
 static peal_op others[10];
 
@@ -285,7 +285,7 @@ TEST(handler_may_look_at_the_ring)
 	ck_result(finish(peal_nop(ring, 0, on_done_hold, NULL)), 0);
 }
 
-/* --- fairness --------------------------------------------------------------------- */
+/* --- fairness ------------------------------------------------------------ */
 
 static int chain_on = 1;
 

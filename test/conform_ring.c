@@ -1,10 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* The ring itself: opening, options, memory, looking inside, embedding. */
+/* The ring itself: opening, options, memory, looking inside. */
 #include <limits.h>
 #include <pthread.h>
-#include <sched.h>
 #include <signal.h>
-#include <sys/epoll.h>
 #include <sys/wait.h>
 
 #include "peal/uring.h"
@@ -25,7 +23,7 @@ static char *printed(void (*print)(struct peal_ring *, FILE *))
 
 static char is_untouched;
 
-/* --- options ---------------------------------------------------------------- */
+/* --- options ------------------------------------------------------------- */
 
 BARE_TEST(ring_opens_without_options)
 {
@@ -221,7 +219,7 @@ BARE_TEST(sqpoll_ring_works_where_it_can_be_had)
 	close_ring(own);
 }
 
-/* --- memory ------------------------------------------------------------------ */
+/* --- memory -------------------------------------------------------------- */
 
 BARE_TEST(custom_allocator_gets_everything_back)
 {
@@ -290,7 +288,7 @@ TEST(work_allocates_nothing)
 	ck_assert_uint_eq(alloc_calls, before);
 }
 
-/* --- several ------------------------------------------------------------------ */
+/* --- several ------------------------------------------------------------- */
 
 BARE_TEST(fifty_rings_of_one_thread_do_not_disturb_each_other)
 {
@@ -355,7 +353,7 @@ BARE_TEST(each_thread_may_have_a_ring)
 		ck_assert_int_eq(pthread_join(threads[at], NULL), 0);
 }
 
-/* --- misuse --------------------------------------------------------------------- */
+/* --- misuse -------------------------------------------------------------- */
 
 static void *use_foreign_ring(void *arg)
 {
@@ -385,7 +383,7 @@ BARE_TEST(use_from_the_wrong_thread_stops_the_program_with_a_message)
 	ck_assert_msg(strstr(text, "thread") != NULL, "%s", text);
 }
 
-/* --- looking inside ---------------------------------------------------------------- */
+/* --- looking inside ------------------------------------------------------ */
 
 TEST(engine_and_its_reason_are_told)
 {
@@ -511,235 +509,6 @@ TEST(in_flight_counts_ops)
 	for (at = 0; at < 3; at++)
 		finish(ops[at]);
 	ck_assert_uint_eq(peal_ring_in_flight(ring), 0);
-}
-
-/* --- embedding -------------------------------------------------------------------- */
-
-/* One round of someone else's loop. It waits as long as the ring says; the
- * test's time-out is what ends a wait that should have ended. */
-static void foreign_round(void)
-{
-	struct pollfd ready = { peal_ring_fd(ring), POLLIN, 0 };
-	uint64_t ns = peal_ring_timeout_ns(ring);
-	int ms = ns == PEAL_FOREVER ? -1 : (int)((ns + PEAL_MS - 1) / PEAL_MS);
-
-	ck_assert_int_ge(poll(&ready, 1, ms), 0);
-	ck_ok(peal_ring_turn(ring, 0));
-}
-
-static void foreign_loop_until_finished(peal_op op)
-{
-	unsigned rounds;
-
-	for (rounds = 0; !finished(op); rounds++) {
-		ck_assert_uint_lt(rounds, 1000);
-		foreign_round();
-	}
-}
-
-TEST(ring_in_a_poll_loop_serves_descriptors)
-{
-	char buf[4];
-	int fds[2];
-	peal_op op;
-
-	make_pipe(fds);
-	op = peal_read(ring, fds[0], buf, 4, PEAL_CURRENT, 0, on_done, NULL);
-	ck_ok(peal_ring_turn(ring, 0));
-	ck_assert_int_eq(write(fds[1], "data", 4), 4);
-	foreign_loop_until_finished(op);
-	ck_result(outcome(op)->result, 4);
-}
-
-TEST(ring_in_a_poll_loop_serves_files)
-{
-	char *buf = aligned_buffer(1 << 20);
-	int fd = open_direct("d", O_RDWR | O_CREAT);
-	peal_op op;
-
-	if (fd < 0)
-		SKIP("O_DIRECT: %s", strerror(errno));
-	op = peal_write(ring, fd, buf, 1 << 20, 0, 0, on_done, NULL);
-	ck_ok(peal_ring_turn(ring, 0));
-	foreign_loop_until_finished(op);
-	ck_result(outcome(op)->result, 1 << 20);
-}
-
-TEST(ring_in_a_poll_loop_serves_timers)
-{
-	peal_op op = peal_sleep(ring, 3 * PEAL_MS, 0, on_done, NULL);
-
-	ck_assert_uint_le(peal_ring_timeout_ns(ring), 3 * PEAL_MS);
-	foreign_loop_until_finished(op);
-	ck_result(outcome(op)->result, 0);
-}
-
-TEST(ring_in_a_poll_loop_serves_deadlines)
-{
-	char buf[4];
-	int fds[2];
-	peal_op op;
-
-	make_pipe(fds);
-	op = peal_read(ring, fds[0], buf, 4, PEAL_CURRENT, 0, on_done, NULL);
-	ck_result(peal_deadline(ring, op, 3 * PEAL_MS, 0), 0);
-	ck_ok(peal_ring_turn(ring, 0));
-	foreign_loop_until_finished(op);
-	ck_result(outcome(op)->result, -ETIMEDOUT);
-}
-
-TEST(ring_in_a_poll_loop_asks_for_a_turn_while_ops_are_not_submitted)
-{
-	peal_op op = peal_nop(ring, 0, on_done, NULL);
-
-	ck_assert_uint_eq(peal_ring_timeout_ns(ring), 0);
-	foreign_loop_until_finished(op);
-}
-
-static void note_post(struct peal_ring *where, void *ctx)
-{
-	(void)where;
-	*(int *)ctx = 1;
-}
-
-/* Most of the time the other thread is then in poll(). */
-static void let_the_other_thread_wait(void)
-{
-	unsigned at;
-
-	for (at = 0; at < 50; at++)
-		sched_yield();
-}
-
-static void *post_soon(void *arg)
-{
-	let_the_other_thread_wait();
-	if (peal_post(ring, note_post, arg) != 0)
-		abort();
-	return NULL;
-}
-
-TEST(ring_in_a_poll_loop_is_woken_by_posts)
-{
-	unsigned at;
-
-	for (at = 0; at < 100; at++) {
-		pthread_t thread;
-		int posted = 0;
-
-		ck_ok(peal_ring_turn(ring, 0));
-		ck_assert_int_eq(pthread_create(&thread, NULL, post_soon,
-						&posted), 0);
-		while (!posted)
-			foreign_round();
-		ck_assert_int_eq(pthread_join(thread, NULL), 0);
-	}
-}
-
-static void *write_soon(void *arg)
-{
-	let_the_other_thread_wait();
-	if (write(*(int *)arg, "data", 4) != 4)
-		abort();
-	return NULL;
-}
-
-TEST(ring_in_a_poll_loop_is_woken_by_descriptors)
-{
-	unsigned at;
-	char buf[4];
-	int fds[2];
-
-	make_pipe(fds);
-	for (at = 0; at < 100; at++) {
-		pthread_t thread;
-		peal_op op = peal_read(ring, fds[0], buf, 4, PEAL_CURRENT, 0,
-				       on_done, NULL);
-
-		ck_ok(peal_ring_turn(ring, 0));
-		ck_assert_int_eq(pthread_create(&thread, NULL, write_soon,
-						&fds[1]), 0);
-		foreign_loop_until_finished(op);
-		ck_assert_int_eq(pthread_join(thread, NULL), 0);
-	}
-}
-
-TEST(ring_in_an_epoll_loop_becomes_quiet_when_all_is_done)
-{
-	struct epoll_event event = { .events = EPOLLIN };
-	int epoll = keep_fd(epoll_create1(EPOLL_CLOEXEC));
-	peal_op op;
-
-	ck_assert_int_eq(epoll_ctl(epoll, EPOLL_CTL_ADD, peal_ring_fd(ring),
-				   &event), 0);
-	op = peal_nop(ring, 0, on_done, NULL);
-	while (!finished(op))
-		ck_ok(peal_ring_turn(ring, 0));
-	settle();
-	ck_assert_int_eq(epoll_wait(epoll, &event, 1, 0), 0);
-}
-
-TEST(timeout_of_an_idle_ring_is_for_ever)
-{
-	settle();
-	ck_assert_uint_eq(peal_ring_timeout_ns(ring), PEAL_FOREVER);
-}
-
-/* --- the escape hatch ---------------------------------------------------------------- */
-
-TEST(raw_entry_runs_as_an_op)
-{
-	struct io_uring_sqe entry;
-	int fd = make_file("f", "data", 4);
-	char buf[4];
-
-	memset(&entry, 0, sizeof(entry));
-	entry.opcode = IORING_OP_READ;
-	entry.fd = fd;
-	entry.addr = (uintptr_t)buf;
-	entry.len = 4;
-	entry.user_data = 0xdeadbeef;
-	ck_result(finish(peal_uring_submit(ring, &entry, on_done, NULL)), 4);
-	ck_assert_mem_eq(buf, "data", 4);
-}
-
-TEST(raw_entry_with_flags_that_break_the_loop_is_refused)
-{
-	const unsigned char bad[] = { IOSQE_IO_LINK, IOSQE_IO_HARDLINK,
-				      IOSQE_IO_DRAIN,
-				      IOSQE_CQE_SKIP_SUCCESS };
-	struct io_uring_sqe entry;
-	unsigned at;
-
-	for (at = 0; at < sizeof(bad); at++) {
-		memset(&entry, 0, sizeof(entry));
-		entry.opcode = IORING_OP_NOP;
-		entry.flags = bad[at];
-		ck_result(peal_uring_submit(ring, &entry, on_done, NULL),
-			  -EINVAL);
-	}
-	ck_assert_uint_eq(peal_ring_in_flight(ring), 0);
-}
-
-TEST(raw_ring_can_register_buffers)
-{
-	struct io_uring *raw = peal_uring_ring(ring);
-	struct io_uring_sqe entry;
-	char *buf = aligned_buffer(4096);
-	struct iovec iov = { buf, 4096 };
-	int fd = make_file("f", "data", 4);
-
-	if (!raw)
-		SKIP("the engine is not io_uring");
-	ck_assert_int_eq(io_uring_register_buffers(raw, &iov, 1), 0);
-	memset(&entry, 0, sizeof(entry));
-	entry.opcode = IORING_OP_READ_FIXED;
-	entry.fd = fd;
-	entry.addr = (uintptr_t)buf;
-	entry.len = 4;
-	ck_result(finish(peal_uring_submit(ring, &entry, on_done, NULL)), 4);
-	ck_assert_mem_eq(buf, "data", 4);
-	ck_assert_int_eq(io_uring_unregister_buffers(raw), 0);
 }
 
 SUITE("ring")

@@ -23,7 +23,7 @@ static peal_op sleep_for(uint64_t ns)
 	return op;
 }
 
-/* --- sleep ----------------------------------------------------------------- */
+/* --- sleep --------------------------------------------------------------- */
 
 TEST(sleep_finishes_with_zero_and_not_early)
 {
@@ -160,7 +160,7 @@ TEST(sleep_with_an_unknown_flag_is_refused)
 	ck_result(peal_sleep(ring, 1, 1u << 30, on_done, NULL), -EINVAL);
 }
 
-/* --- sleep_again ----------------------------------------------------------- */
+/* --- sleep_again --------------------------------------------------------- */
 
 TEST(sleep_again_makes_it_longer)
 {
@@ -241,7 +241,7 @@ TEST(sleep_of_zero_from_a_handler_lets_others_run)
 	UNTIL(left == 0);
 }
 
-/* --- the clock ------------------------------------------------------------- */
+/* --- the clock ----------------------------------------------------------- */
 
 TEST(now_is_on_the_monotonic_clock)
 {

@@ -10,7 +10,7 @@
 
 #include "test/harness.h"
 
-/* --- the role: traffic -------------------------------------------------------- */
+/* --- the role: traffic --------------------------------------------------- */
 
 static unsigned nops_done, reads_done, sleeps_done, cancelled_done, posts_done;
 static int traffic_fds[2];
@@ -117,7 +117,7 @@ __attribute__((constructor)) static void set_role(void)
 	harness_role = traffic;
 }
 
-/* --- injection ------------------------------------------------------------------ */
+/* --- injection ----------------------------------------------------------- */
 
 static void exec_under_strace(void *arg)
 {
@@ -247,7 +247,7 @@ BARE_TEST(setup_that_knows_no_new_flag_is_tried_with_fewer)
 	traffic_survives("io_uring_setup:error=EINVAL:when=1..3");
 }
 
-/* --- signals ------------------------------------------------------------------------ */
+/* --- signals ------------------------------------------------------------- */
 
 static volatile sig_atomic_t signals;
 

@@ -13,7 +13,7 @@
 
 #define NOP_INJECT_RESULT 1u	/* Linux 6.10; older headers lack it */
 
-/* --- short writes ------------------------------------------------------------ */
+/* --- short writes -------------------------------------------------------- */
 
 /* From now on a file of this process ends at len. */
 static void limit_file_size(rlim_t len)
@@ -95,7 +95,7 @@ TEST(write_to_a_full_disk_is_short_and_then_enospc)
 				       NULL)), -ENOSPC);
 }
 
-/* --- results through the true path of a completion ---------------------------- */
+/* --- results through the true path of a completion ----------------------- */
 
 /* The kernel completes a NOP with this result. */
 static peal_op injected(int result)
@@ -138,7 +138,7 @@ TEST(result_of_a_raw_entry_says_that_a_cancel_was_asked_for)
 	ck_assert(outcome(op)->flags & PEAL_CANCELLED);
 }
 
-/* --- the kernel after the ring ---------------------------------------------------------- */
+/* --- the kernel after the ring ------------------------------------------- */
 
 #define PIECE	((size_t)1 << 20)
 #define PIECES	64u

@@ -104,7 +104,7 @@ static void become_nobody(rlim_t memlock)
 	ck_assert_int_eq(setuid(NOBODY), 0);
 }
 
-/* --- forbidden calls ---------------------------------------------------------- */
+/* --- forbidden calls ----------------------------------------------------- */
 
 BARE_TEST(setup_forbidden_by_seccomp_is_eperm_and_says_so)
 {
@@ -208,7 +208,7 @@ BARE_TEST(enter_forbidden_while_running_ends_the_loop_with_the_error)
 	ck_assert_int_eq(WEXITSTATUS(status), 0);
 }
 
-/* --- limits --------------------------------------------------------------------- */
+/* --- limits -------------------------------------------------------------- */
 
 BARE_TEST(ordinary_user_with_64_kib_of_locked_memory_has_a_ring)
 {
@@ -316,7 +316,7 @@ BARE_TEST(open_without_address_space_is_enomem)
 	ck_assert_ptr_null(own);
 }
 
-/* --- the administrator's switch --------------------------------------------------- */
+/* --- the administrator's switch ------------------------------------------ */
 
 #define SWITCH "/proc/sys/kernel/io_uring_disabled"
 

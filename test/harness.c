@@ -20,8 +20,6 @@
 #include "test/harness.h"
 
 #define MAX_TESTS	400
-#define MAX_KEPT	4096
-#define MAX_BUFFERS	64
 #define MAX_FD		8192
 #define TURN_NS		(10 * PEAL_MS)
 #define IDLE_NS		(8 * PEAL_S)	/* then nothing will come */
@@ -39,30 +37,9 @@ int (*harness_role)(int argc, char **argv);
 struct peal_ring *ring;
 
 static char base_dir[PATH_MAX];
-static char test_dir[PATH_MAX];
+char harness_dir[PATH_MAX];
 static unsigned char fds_before[MAX_FD];
 static unsigned threads_before;
-
-/* A kept descriptor is closed only if it is still the same file. */
-static struct {
-	int fd;
-	dev_t device;
-	ino_t inode;
-} kept[MAX_KEPT];
-static unsigned kept_count;
-static void *buffers[MAX_BUFFERS];
-static unsigned buffer_count;
-
-/* A path into PATH_MAX bytes, whole or not at all. */
-static void format_path(char *to, const char *format, ...)
-{
-	va_list args;
-
-	va_start(args, format);
-	if (vsnprintf(to, PATH_MAX, format, args) >= PATH_MAX)
-		abort();
-	va_end(args);
-}
 
 void harness_add(const TTest *test, int kind)
 {
@@ -98,7 +75,7 @@ int disabled(const char *feature)
 	return 0;
 }
 
-/* --- the counting allocator ------------------------------------------ */
+/* --- the counting allocator ---------------------------------------------- */
 
 unsigned long alloc_calls, alloc_fail_at;
 int alloc_fail_on;
@@ -157,7 +134,7 @@ size_t alloc_outstanding(void)
 	return bytes;
 }
 
-/* --- rings ------------------------------------------------------------ */
+/* --- rings --------------------------------------------------------------- */
 
 struct peal_ring_options harness_options(void)
 {
@@ -221,7 +198,7 @@ void settle(void)
 		ck_ok(peal_ring_turn(ring, turn < 15 ? 0 : PEAL_MS));
 }
 
-/* --- the log of completions ------------------------------------------- */
+/* --- the log of completions ---------------------------------------------- */
 
 static struct outcome *outcomes;
 static size_t outcome_count, outcome_room;
@@ -314,167 +291,6 @@ const char *harness_errno(int64_t error)
 	return name ? name : "?";
 }
 
-/* --- descriptors, files, sockets --------------------------------------- */
-
-static void must(int holds, const char *what)
-{
-	ck_assert_msg(holds, "%s: %s", what, strerror(errno));
-}
-
-int keep_fd(int fd)
-{
-	struct stat st;
-
-	must(fd >= 0 && fstat(fd, &st) == 0, "keep_fd");
-	must(kept_count < MAX_KEPT, "MAX_KEPT");
-	kept[kept_count].fd = fd;
-	kept[kept_count].device = st.st_dev;
-	kept[kept_count++].inode = st.st_ino;
-	return fd;
-}
-
-static void close_kept(void)
-{
-	struct stat st;
-
-	for (; kept_count > 0; kept_count--) {
-		int fd = kept[kept_count - 1].fd;
-
-		if (fstat(fd, &st) == 0 &&
-		    st.st_dev == kept[kept_count - 1].device &&
-		    st.st_ino == kept[kept_count - 1].inode)
-			close(fd);
-	}
-}
-
-const char *dir(void)
-{
-	return test_dir;
-}
-
-const char *path_in_dir(const char *name)
-{
-	static char paths[16][PATH_MAX];
-	static unsigned next;
-	char *path = paths[next++ % 16];
-
-	format_path(path, "%s/%s", test_dir, name);
-	return path;
-}
-
-int make_file(const char *name, const void *data, size_t len)
-{
-	int fd = open(path_in_dir(name), O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC,
-		      0644);
-
-	must(fd >= 0, name);
-	must(write(fd, data, len) == (ssize_t)len, "write");
-	must(lseek(fd, 0, SEEK_SET) == 0, "lseek");
-	return keep_fd(fd);
-}
-
-int open_direct(const char *name, int flags)
-{
-	int fd = open(path_in_dir(name), flags | O_DIRECT | O_CLOEXEC, 0644);
-
-	return fd < 0 ? -1 : keep_fd(fd);
-}
-
-void make_pipe(int fds[2])
-{
-	must(pipe2(fds, O_CLOEXEC) == 0, "pipe2");
-	keep_fd(fds[0]);
-	keep_fd(fds[1]);
-}
-
-void make_socketpair(int type, int fds[2])
-{
-	must(socketpair(AF_UNIX, type | SOCK_CLOEXEC, 0, fds) == 0,
-	     "socketpair");
-	keep_fd(fds[0]);
-	keep_fd(fds[1]);
-}
-
-int make_listener(int family, struct sockaddr_storage *addr, socklen_t *len)
-{
-	struct sockaddr_in *v4 = (struct sockaddr_in *)addr;
-	struct sockaddr_in6 *v6 = (struct sockaddr_in6 *)addr;
-	int fd = socket(family, SOCK_STREAM | SOCK_CLOEXEC, 0);
-
-	if (fd < 0 && family == AF_INET6)
-		return -1;
-	must(fd >= 0, "socket");
-	memset(addr, 0, sizeof(*addr));
-	addr->ss_family = (sa_family_t)family;
-	if (family == AF_INET)
-		v4->sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-	else
-		v6->sin6_addr = in6addr_loopback;
-	*len = family == AF_INET ? sizeof(*v4) : sizeof(*v6);
-	if (bind(fd, (struct sockaddr *)addr, *len) != 0) {
-		must(family == AF_INET6, "bind");
-		close(fd);
-		return -1;
-	}
-	must(listen(fd, 128) == 0, "listen");
-	must(getsockname(fd, (struct sockaddr *)addr, len) == 0,
-	     "getsockname");
-	return keep_fd(fd);
-}
-
-int make_tcp_pair(int family, int fds[2])
-{
-	struct sockaddr_storage addr;
-	socklen_t len;
-	int listener = make_listener(family, &addr, &len);
-
-	if (listener < 0)
-		return -1;
-	fds[0] = socket(family, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	must(fds[0] >= 0, "socket");
-	must(connect(fds[0], (struct sockaddr *)&addr, len) == 0, "connect");
-	fds[1] = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
-	must(fds[1] >= 0, "accept4");
-	close(listener);
-	keep_fd(fds[0]);
-	keep_fd(fds[1]);
-	return 0;
-}
-
-static unsigned char pattern_at(uint64_t seed, size_t at)
-{
-	uint64_t x = (seed + at / 8 + 1) * UINT64_C(0x9e3779b97f4a7c15);
-
-	return (unsigned char)((x ^ x >> 29) >> 8 * (at % 8));
-}
-
-void fill_pattern(void *buf, size_t len, uint64_t seed)
-{
-	size_t at;
-
-	for (at = 0; at < len; at++)
-		((unsigned char *)buf)[at] = pattern_at(seed, at);
-}
-
-int has_pattern(const void *buf, size_t len, uint64_t seed)
-{
-	size_t at;
-
-	for (at = 0; at < len; at++)
-		if (((const unsigned char *)buf)[at] != pattern_at(seed, at))
-			return 0;
-	return 1;
-}
-
-void *aligned_buffer(size_t len)
-{
-	must(buffer_count < MAX_BUFFERS, "MAX_BUFFERS");
-	must(posix_memalign(&buffers[buffer_count], 4096, len) == 0,
-	     "posix_memalign");
-	memset(buffers[buffer_count], 0, len);
-	return buffers[buffer_count++];
-}
-
 int in_child(void (*body)(void *arg), void *arg, char *text, size_t len)
 {
 	struct rlimit no_core = { 0, 0 };
@@ -483,10 +299,10 @@ int in_child(void (*body)(void *arg), void *arg, char *text, size_t len)
 	ssize_t n;
 	pid_t pid;
 
-	must(pipe2(fds, O_CLOEXEC) == 0, "pipe2");
+	harness_must(pipe2(fds, O_CLOEXEC) == 0, "pipe2");
 	fflush(stdout);
 	pid = fork();
-	must(pid >= 0, "fork");
+	harness_must(pid >= 0, "fork");
 	if (pid == 0) {
 		setrlimit(RLIMIT_CORE, &no_core);
 		dup2(fds[1], STDERR_FILENO);
@@ -499,11 +315,11 @@ int in_child(void (*body)(void *arg), void *arg, char *text, size_t len)
 		used += (size_t)n;
 	text[used] = '\0';
 	close(fds[0]);
-	must(waitpid(pid, &status, 0) == pid, "waitpid");
+	harness_must(waitpid(pid, &status, 0) == pid, "waitpid");
 	return status;
 }
 
-/* --- the fixture -------------------------------------------------------- */
+/* --- the fixture --------------------------------------------------------- */
 
 static void list_fds(unsigned char open_fds[MAX_FD])
 {
@@ -511,7 +327,7 @@ static void list_fds(unsigned char open_fds[MAX_FD])
 	struct dirent *entry;
 	int fd;
 
-	must(list != NULL, "/proc/self/fd");
+	harness_must(list != NULL, "/proc/self/fd");
 	memset(open_fds, 0, MAX_FD);
 	while ((entry = readdir(list)) != NULL) {
 		fd = atoi(entry->d_name);
@@ -530,7 +346,7 @@ static unsigned count_threads(void)
 	unsigned count = 0;
 	FILE *file;
 
-	must(list != NULL, "/proc/self/task");
+	harness_must(list != NULL, "/proc/self/task");
 	while ((entry = readdir(list)) != NULL) {
 		if (entry->d_name[0] == '.')
 			continue;
@@ -550,8 +366,8 @@ static unsigned count_threads(void)
 
 static void remember_what_is_open(void)
 {
-	format_path(test_dir, "%s/t%ld", base_dir, (long)getpid());
-	must(mkdir(test_dir, 0755) == 0 || errno == EEXIST, test_dir);
+	harness_path(harness_dir, "%s/t%ld", base_dir, (long)getpid());
+	harness_must(mkdir(harness_dir, 0755) == 0 || errno == EEXIST, harness_dir);
 	list_fds(fds_before);
 	threads_before = count_threads();
 }
@@ -590,9 +406,7 @@ static void check_threads(void)
 
 static void check_what_is_left(void)
 {
-	while (buffer_count > 0)
-		free(buffers[--buffer_count]);
-	close_kept();
+	harness_let_go();
 	check_fds();
 	check_threads();
 	ck_assert_msg(alloc_outstanding() == 0, "%zu bytes not given back",
@@ -618,7 +432,7 @@ static void teardown_ring(void)
 	check_what_is_left();
 }
 
-/* --- running ------------------------------------------------------------ */
+/* --- running ------------------------------------------------------------- */
 
 static int remove_entry(const char *path, const struct stat *st, int type,
 			struct FTW *ftw)
@@ -665,8 +479,8 @@ static void make_base_dir(void)
 	const char *parent = getenv("PEAL_TEST_DIR");
 	char program[PATH_MAX];
 
-	format_path(program, "%s", harness_program);
-	format_path(base_dir, "%s/tmp-XXXXXX",
+	harness_path(program, "%s", harness_program);
+	harness_path(base_dir, "%s/tmp-XXXXXX",
 		    parent ? parent : dirname(program));
 	if (!mkdtemp(base_dir)) {
 		perror(base_dir);

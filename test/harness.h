@@ -41,7 +41,7 @@
 
 #include "peal.h"
 
-/* --- declaring tests ------------------------------------------------- */
+/* --- declaring tests ----------------------------------------------------- */
 
 #define HARNESS_RING	1	/* the fixture opens a ring */
 
@@ -85,7 +85,7 @@ void harness_skip(const char *test, const char *format, ...)
 extern int (*harness_role)(int argc, char **argv);
 extern const char *harness_program;	/* absolute path of this program */
 
-/* --- the ring of a test ---------------------------------------------- */
+/* --- the ring of a test -------------------------------------------------- */
 
 extern struct peal_ring *ring;
 
@@ -107,7 +107,7 @@ extern unsigned long alloc_calls, alloc_fail_at;
 extern int alloc_fail_on;
 size_t alloc_outstanding(void);
 
-/* --- what became of an op --------------------------------------------- */
+/* --- what became of an op ------------------------------------------------ */
 
 struct outcome {
 	peal_op op;
@@ -186,10 +186,26 @@ int make_tcp_pair(int family, int fds[2]);	/* 0, or -1 as above */
 void fill_pattern(void *buf, size_t len, uint64_t seed);
 int has_pattern(const void *buf, size_t len, uint64_t seed);
 void *aligned_buffer(size_t len);	/* 4096-aligned, freed by fixture */
+int closed_fd(void);		/* a number that names no open file */
+void loopback(struct sockaddr_in *addr, in_port_t port); /* 127.0.0.1 */
+
+/* Ops of the fixture's ring, run to their end. */
+int64_t read_at(int fd, void *buf, size_t len, uint64_t offset);
+int64_t write_at(int fd, const void *buf, size_t len, uint64_t offset);
+int64_t recv_into(int fd, void *buf, size_t len);
+int64_t send_from(int fd, const void *buf, size_t len);
+int new_socket(int domain, int type);
 
 /* The processes in which a test lets something die: runs body(arg) in a child
  * with stderr captured to text (len bytes with the NUL). Returns wait's
  * status. */
 int in_child(void (*body)(void *arg), void *arg, char *text, size_t len);
+
+/* --- between harness.c and harness_io.c ---------------------------------- */
+
+extern char harness_dir[];
+void harness_path(char *to, const char *format, ...);	/* PATH_MAX bytes */
+void harness_must(int holds, const char *what);
+void harness_let_go(void);
 
 #endif
