@@ -16,46 +16,6 @@
 #include "lib/uring.h"
 #include "peal/uring.h"
 
-/* Our entry is the kernel's. */
-#define SAME(ours, theirs)                                                    \
-	_Static_assert(offsetof(struct peal__sqe, ours) ==                    \
-			       offsetof(struct io_uring_sqe, theirs),         \
-		       #ours)
-SAME(opcode, opcode);
-SAME(flags, flags);
-SAME(ioprio, ioprio);
-SAME(fd, fd);
-SAME(off, off);
-SAME(addr, addr);
-SAME(len, len);
-SAME(op_flags, rw_flags);
-SAME(user_data, user_data);
-SAME(buf_index, buf_index);
-SAME(personality, personality);
-SAME(file_index, file_index);
-SAME(addr3, addr3);
-_Static_assert(sizeof(struct peal__sqe) == sizeof(struct io_uring_sqe), "");
-_Static_assert(offsetof(struct peal__cqe, res) ==
-		       offsetof(struct io_uring_cqe, res), "");
-_Static_assert(offsetof(struct peal__cqe, flags) ==
-		       offsetof(struct io_uring_cqe, flags), "");
-#define NUMBER(op) _Static_assert(PEAL__OP_##op == (int)IORING_OP_##op, #op)
-NUMBER(NOP);
-NUMBER(FSYNC);
-NUMBER(POLL_ADD);
-NUMBER(ACCEPT);
-NUMBER(ASYNC_CANCEL);
-NUMBER(OPENAT);
-NUMBER(STATX);
-NUMBER(RECV);
-NUMBER(SPLICE);
-NUMBER(SHUTDOWN);
-NUMBER(LINKAT);
-NUMBER(SOCKET);
-NUMBER(SENDMSG_ZC);
-_Static_assert(PEAL_ASYNC == IOSQE_ASYNC, "the flag needs no translation");
-_Static_assert(PEAL_MORE == IORING_CQE_F_MORE, "nor does this one");
-
 /* Posts reach a sleeping ring through a read of its eventfd. */
 static void arm_wake(struct peal_ring *ring, struct peal__uring *uring)
 {
