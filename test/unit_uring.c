@@ -118,6 +118,7 @@ static void refuses(int error, const char *const *words)
 	struct peal_ring_options options = harness_options();
 
 	opened = NULL;
+	options.engine = "uring";	/* and no other instead */
 	ck_result(peal_ring_open(&opened, &options), error);
 	ck_assert_ptr_null(opened);
 	for (; *words; words++)
@@ -338,6 +339,51 @@ BARE_TEST(register_that_is_forbidden_is_found_out_at_open)
 	REFUSES(-EPERM, "io_uring_register()", "seccomp", "425, 426 and 427");
 }
 
+/* --- another engine instead ----------------------------------------------------------- */
+
+static void falls_back(int error, const char *why)
+{
+	struct peal_ring_options options = harness_options();
+
+	memset(&kernel, 0, sizeof(kernel));
+	kernel.setup_fails = error;
+	unsetenv("PEAL_ENGINE");
+	opened = open_ring(&options);
+	ck_assert_str_eq(peal_ring_engine(opened), "epoll");
+	ck_assert_msg(strstr(peal_ring_engine_reason(opened),
+			     "instead of uring: ") &&
+		      strstr(peal_ring_engine_reason(opened), why), "%s",
+		      peal_ring_engine_reason(opened));
+	nops_run();
+	close_it();
+}
+
+BARE_TEST(ring_without_io_uring_is_another_engine_and_says_why)
+{
+	falls_back(-ENOSYS, "ENOSYS");
+	falls_back(-EPERM, "EPERM");
+	falls_back(-EACCES, "EACCES");
+}
+
+BARE_TEST(ring_whose_enter_is_forbidden_is_another_engine)
+{
+	kernel.enter_fails = -EPERM;
+	opened = open_ring(NULL);
+	ck_assert_str_eq(peal_ring_engine(opened), "epoll");
+	nops_run();
+	close_it();
+}
+
+BARE_TEST(error_that_another_engine_has_as_well_is_told)
+{
+	struct peal_ring_options options = harness_options();
+
+	kernel.setup_fails = -EMFILE;
+	ck_result(peal_ring_open(&opened, &options), -EMFILE);
+	kernel.setup_fails = -EINVAL;
+	ck_result(peal_ring_open(&opened, &options), -EINVAL);
+}
+
 BARE_TEST(unknown_error_of_set_up_is_told_as_it_is)
 {
 	kernel.setup_fails = -EFAULT;
@@ -405,6 +451,7 @@ static void open_big_as_nobody(void *arg)
 
 	(void)arg;
 	as_nobody(64);
+	options.engine = "uring";
 	options.entries = 4096;
 	result = peal_ring_open(&opened, &options);
 	if (result < 0) {
@@ -432,9 +479,12 @@ BARE_TEST(ordinary_user_with_64_kib_gets_a_smaller_ring)
 
 static void open_without_memory(void *arg)
 {
+	struct peal_ring_options options = PEAL_RING_OPTIONS;
+
 	(void)arg;
 	as_nobody(4);
-	if (peal_ring_open(&opened, NULL) == 0)
+	options.engine = "uring";
+	if (peal_ring_open(&opened, &options) == 0)
 		_exit(0);
 	fprintf(stderr, "%s", peal_open_reason());
 	_exit(1);
