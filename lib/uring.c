@@ -314,7 +314,8 @@ peal_op peal_uring_submit(struct peal_ring *ring,
 	if (entry->flags & refused ||
 	    entry->opcode >= PEAL__OP_KERNEL_COUNT)
 		return -EINVAL;
-	if (!peal__can(ring, entry->opcode))
+	if (ring->engine == &peal__epoll_engine ||	/* it knows our entries only */
+	    !peal__can(ring, entry->opcode))
 		return -EOPNOTSUPP;
 	op = peal__start(ring, &sqe, entry->opcode,
 			 entry->flags & PEAL__SQE_FIXED_FILE ? -1 : entry->fd,
