@@ -29,11 +29,11 @@ struct io_uring *peal_uring_ring(struct peal_ring *ring);
  * Result     the kernel's; done->flags has its IORING_CQE_F_* bits in bits 0 to
  *            7 and 16 to 31
  * Errors     -EINVAL: a link or drain flag, IOSQE_CQE_SKIP_SUCCESS, or a
- *            128-byte entry; in the completion: what the operation gives
+ *            128-byte entry; -EOPNOTSUPP: the kernel lacks the opcode, or the
+ *            engine is another; in the completion: what the operation gives
  * Lifetime   lent until the first completion without PEAL_MORE
  * Thread     the ring's
- * Engines    io_uring, from the kernel that has the operation; else as the
- *            operation's own function, or -EOPNOTSUPP
+ * Engines    io_uring, from the kernel that has the operation
  * Memory     none
  */
 peal_op peal_uring_submit(struct peal_ring *ring,
