@@ -40,10 +40,12 @@ static int is_waiting(const struct peal__row *row)
 
 /* A close whose entry the engine has not taken: an op started now would run
  * behind it, maybe on another file of that number. Later, only on one. */
-static int is_queued(const struct peal_ring *ring, const struct peal__row *row)
+static int is_queued(struct peal_ring *ring, const struct peal__row *row)
 {
 	if (!(row->flags & ROW_CLOSING) || row->flags & ROW_READY)
 		return 0;
+	if (row->flags & ROW_JOB)
+		return peal__job_is_new(ring, row);
 	return row->flags & ROW_OWED ||
 	       (int32_t)(row->arg - ring->queues.sq_head) > 0;
 }
@@ -94,19 +96,23 @@ peal_op peal_close_drained(struct peal_ring *ring, peal_fd fd, unsigned flags,
 	return op;
 }
 
-/* Runs handlers and posts until none is left or due_ns has come. */
+/* Runs handlers and posts until none is left or due_ns has come, but one turn
+ * in any case: it submits the cancels. */
 static int drain(struct peal_ring *ring, uint64_t due_ns)
 {
+	int turned = 0;
+
 	while (peal__in_flight(ring) || peal__posts_waiting(ring)) {
 		uint64_t now = peal__clock();
 		int rc;
 
-		if (now >= due_ns)
+		if (now >= due_ns && turned)
 			return -ETIMEDOUT;
 		ring->stop = 0;
-		rc = peal__turn(ring, due_ns - now);
+		rc = peal__turn(ring, now < due_ns ? due_ns - now : 0);
 		if (rc < 0)
 			return rc;
+		turned = 1;
 	}
 	return 0;
 }

@@ -185,7 +185,7 @@ complete_unusual(struct peal_ring *ring, uint64_t user_data, int32_t res,
 	if (index > ring->rows_used || (uint64_t)row->op != user_data)
 		complete_own(ring, &cqe);
 	/* Of a row that the engine does not hold. */
-	else if (peal__unlikely(row->flags & (ROW_USER | ROW_STORE |
+	else if (peal__unlikely(row->flags & (ROW_USER | ROW_STORE | ROW_JOB |
 					      ROW_READY | ROW_OWED)))
 		ring->stats.stale++;
 	else

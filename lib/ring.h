@@ -128,6 +128,7 @@ struct peal__sqe *peal__job_new(struct peal_ring *ring, struct peal__row *row,
 void peal__jobs_submit(struct peal_ring *ring);
 void peal__jobs_reap(struct peal_ring *ring);
 int peal__jobs_look(struct peal_ring *ring);
+int peal__job_is_new(struct peal_ring *ring, const struct peal__row *row);
 int peal__job_cancel(struct peal_ring *ring, struct peal__row *row);
 
 /* start.c */

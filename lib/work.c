@@ -144,6 +144,12 @@ void peal__jobs_reap(struct peal_ring *ring)
 	}
 }
 
+/* Has the pool not got it yet? */
+int peal__job_is_new(struct peal_ring *ring, const struct peal__row *row)
+{
+	return job_of(ring, row)->held == HELD_NEW;
+}
+
 /* 1: it will not run; 0: too late. */
 int peal__job_cancel(struct peal_ring *ring, struct peal__row *row)
 {
