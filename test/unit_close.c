@@ -379,6 +379,19 @@ SCRIPT_TEST(cancel_is_sent_again_until_the_ring_is_closed)
 	has_closed();
 }
 
+SCRIPT_TEST(close_that_may_not_wait_still_makes_a_turn)
+{
+	/* Called again and again, it must get somewhere. */
+	peal_op op;
+
+	script.on_taken = script_answer;
+	op = in_flight_on(3);
+	ck_result(peal_ring_close(ring, 0), 0);
+	ck_result(outcome(op)->result, -ECANCELED);
+	ck_assert_uint_eq(script.waits, 0);
+	has_closed();
+}
+
 static unsigned posts_run;
 
 static void count_post(struct peal_ring *where, void *ctx)
