@@ -14,7 +14,7 @@
 #else
 #define PROOF_SLOW 0
 #endif
-#define SCALED(n) (PROOF_SLOW ? (n) / 10 : (n))
+#define SCALED(n) (PROOF_SLOW ? (n) / 2 : (n))
 
 struct proof_op {
 	int64_t result;		/* of the latest completion */

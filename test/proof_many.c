@@ -4,7 +4,7 @@
 #include "test/proof.h"
 
 #define PIPES	100
-#define OPS	SCALED(100000)
+#define OPS	100000
 #define BYTES	4096
 
 static int pipes[PIPES][2];

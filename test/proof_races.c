@@ -92,7 +92,7 @@ static void run_until_done(const struct proof_op *op)
 {
 	unsigned idle = 0;
 
-	while (!op->terminal && idle < 1000)
+	while (!op->terminal && idle < 500)
 		if (peal_ring_turn(ring, 10 * PEAL_MS) == 0)
 			idle++;
 	seen.wrong += !op->terminal;
@@ -102,6 +102,7 @@ static void run_until_done(const struct proof_op *op)
 static void judge(const struct proof_op *op, int64_t early, char *buf,
 		  int fd, uint32_t round)
 {
+	struct pollfd pipe = { .fd = fd, .events = POLLIN };
 	char left[2];
 
 	writer_wait(round);
@@ -111,7 +112,7 @@ static void judge(const struct proof_op *op, int64_t early, char *buf,
 	} else {
 		seen.ended++;
 		seen.wrong += op->result != early || *buf != 0;
-		seen.wrong += read(fd, left, 2) != 1;
+		seen.wrong += poll(&pipe, 1, 0) != 1 || read(fd, left, 2) != 1;
 	}
 	*buf = 0;
 	seen.wrong += op->terminal != 1 || op->more;
@@ -187,7 +188,7 @@ static void race_cancels(unsigned flags)
 
 	make_pipe(fds);
 	writer_start(fds[1]);
-	for (round = 1; round <= ROUNDS; round++)
+	for (round = 1; round <= ROUNDS && !seen.wrong; round++)
 		cancel_round(fds[0], round, flags);
 	writer_stop();
 	both_happened();
@@ -216,7 +217,7 @@ TEST(cancel_and_completion_by_a_worker_race_and_each_op_ends_once)
 }
 
 /* Order 0: the byte first; 1: the deadline first; else a race. */
-static void deadline_round(int fd, uint32_t round)
+static void deadline_round(int fd, uint32_t round, unsigned flags)
 {
 	struct proof_op op = { 0 };
 	uint64_t ns = proof_random(&seed) % (60 * PEAL_US);
@@ -226,7 +227,8 @@ static void deadline_round(int fd, uint32_t round)
 
 	if (order < 2)
 		ns = order == 0 ? 3600 * PEAL_S : 0;
-	handle = peal_read(ring, fd, &buf, 1, PEAL_CURRENT, 0, on_proof, &op);
+	handle = peal_read(ring, fd, &buf, 1, PEAL_CURRENT, flags, on_proof,
+			   &op);
 	seen.wrong += handle <= 0;
 	seen.wrong += peal_deadline(ring, handle, ns, 0) != 0;
 	if (order != 1)
@@ -241,17 +243,36 @@ static void deadline_round(int fd, uint32_t round)
 	judge(&op, -ETIMEDOUT, &buf, fd, round);
 }
 
-TEST(deadline_and_completion_race_and_each_op_ends_once)
+static void race_deadlines(unsigned flags)
 {
 	uint32_t round;
 	int fds[2];
 
 	make_pipe(fds);
 	writer_start(fds[1]);
-	for (round = 1; round <= ROUNDS; round++)
-		deadline_round(fds[0], round);
+	for (round = 1; round <= ROUNDS && !seen.wrong; round++)
+		deadline_round(fds[0], round, flags);
 	writer_stop();
 	both_happened();
+}
+
+TEST(deadline_and_completion_race_and_each_op_ends_once)
+{
+	race_deadlines(0);
+}
+
+TEST(deadline_and_completion_race_without_deferred_completions)
+{
+	struct peal_ring_options options = harness_options();
+
+	options.disable = "defer,coop";
+	reopen_ring(&options);
+	race_deadlines(0);
+}
+
+TEST(deadline_and_completion_by_a_worker_race_and_each_op_ends_once)
+{
+	race_deadlines(PEAL_ASYNC);
 }
 
 /* --- handles ------------------------------------------------------------------- */
