@@ -159,6 +159,7 @@ static int find_block(struct backing *backing, const char *file,
 		return -EINVAL;
 	}
 	backing->block_min = block;
+	backing->write_probed = true;	/* O_DIRECT need not ask */
 	return 0;
 }
 

@@ -189,6 +189,9 @@ struct backing {
 	bool no_punch;		/* the file system said so */
 	bool no_zero_range;
 	bool short_read_seen;
+	bool write_probed;	/* write_flags are right for this file */
+	unsigned write_flags;	/* 0 or PEAL_ASYNC */
+	struct iovec probe;
 	int64_t sync_error;	/* sticky: the first failed sync */
 	struct request *sync_waiting, *sync_last, *syncing;
 };

@@ -15,7 +15,8 @@
 #include <string.h>
 #include "nbd.h"
 
-static peal_handler on_read, on_written, on_zeroed, on_trimmed, on_cached;
+static peal_handler on_read, on_probed, on_written, on_zeroed, on_trimmed,
+	on_cached;
 
 /* What writes of zeroes are made of. */
 static const uint8_t zeroes[CHUNK_LEN] __attribute__((aligned(4096)));
@@ -204,14 +205,33 @@ void request_sent(struct request *request, struct chunk *chunk)
 	request_unref(request);
 }
 
-static void write_chunk(struct chunk *chunk)
+/* A file system that cannot write to the page cache without blocking (ext4,
+ * tmpfs) makes the kernel try in vain first and then give the write to a
+ * worker: 1 to 2 us each. The first write finds out, by asking not to block;
+ * whatever comes of it, the chunk is written again as a whole. */
+static peal_op write_op(struct chunk *chunk)
 {
 	struct request *request = chunk->request;
 	struct server *server = request->conn->server;
-	peal_op op = peal_write_full(server->ring, server->backing.fd,
-				     chunk->data, chunk->len,
-				     request->offset + chunk->offset, 0,
-				     on_written, chunk);
+	struct backing *backing = &server->backing;
+	uint64_t offset = request->offset + chunk->offset;
+
+	if (backing->write_probed)
+		return peal_write_full(server->ring, backing->fd, chunk->data,
+				       chunk->len, offset,
+				       backing->write_flags, on_written,
+				       chunk);
+	backing->write_probed = true;
+	backing->probe.iov_base = chunk->data;
+	backing->probe.iov_len = chunk->len;
+	return peal_writev(server->ring, backing->fd, &backing->probe, 1,
+			   offset, RWF_NOWAIT, 0, on_probed, chunk);
+}
+
+static void write_chunk(struct chunk *chunk)
+{
+	struct request *request = chunk->request;
+	peal_op op = write_op(chunk);
 
 	if (op < 0) {
 		chunk->state = CHUNK_IDLE;
@@ -219,6 +239,19 @@ static void write_chunk(struct chunk *chunk)
 		return;
 	}
 	request->refs++;
+}
+
+static void on_probed(struct peal_ring *ring,
+		      const struct peal_completion *done)
+{
+	struct chunk *chunk = done->ctx;
+	struct request *request = chunk->request;
+
+	(void)ring;
+	if (done->result == -EOPNOTSUPP)
+		request->conn->server->backing.write_flags = PEAL_ASYNC;
+	write_chunk(chunk);
+	request_unref(request);
 }
 
 static void on_written(struct peal_ring *ring,
