@@ -4,10 +4,12 @@
  * it and reads the child's last words.
  */
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <sys/wait.h>
 
 #include "test/scripted.h"
+#include "lib/work.h"
 
 static char last_words[4096];
 static char bytes[8];
@@ -314,12 +316,19 @@ BARE_TEST(thread_that_closed_its_ring_may_end)
 
 static void *open_and_fail_to_close(void *arg)
 {
+	struct peal_ring_options options = PEAL_RING_OPTIONS;
 	int fds[2];
 
 	(void)arg;
-	if (peal_ring_open(&ring, NULL) != 0 || pipe(fds) != 0)
+	/* A thread of the pool that reads cannot be stopped. */
+	options.engine = "uring";
+	options.disable = "op:read";
+	if (peal_ring_open(&ring, &options) != 0 || pipe(fds) != 0)
 		_exit(3);
 	peal_read(ring, fds[0], bytes, 1, 0, 0, NULL, NULL);
+	peal_ring_turn(ring, 0);
+	while (ring->jobs[1].state != JOB_RUNNING)
+		sched_yield();
 	if (peal_ring_close(ring, 0) != -ETIMEDOUT)
 		_exit(4);
 	return NULL;
