@@ -399,4 +399,42 @@ BARE_TEST(ring_close_waits_for_a_disk_write_it_cannot_cancel)
 			  outcome(ops[at])->result == -ECANCELED);
 }
 
+static unsigned posts_run;
+
+static void count_post(struct peal_ring *where, void *ctx)
+{
+	(void)where;
+	(void)ctx;
+	posts_run++;
+}
+
+BARE_TEST(ring_close_runs_the_posts_that_wait)
+{
+	struct peal_ring_options options = harness_options();
+	struct peal_ring *own = open_ring(&options);
+	unsigned at;
+
+	for (at = 0; at < 10; at++)
+		ck_result(peal_post(own, count_post, NULL), 0);
+	close_ring(own);
+	ck_assert_uint_eq(posts_run, 10);
+}
+
+BARE_TEST(ring_close_lets_a_waiting_close_drained_close)
+{
+	struct peal_ring_options options = harness_options();
+	struct peal_ring *own = open_ring(&options);
+	int fds[2];
+	peal_op op;
+
+	make_socketpair(SOCK_STREAM, fds);
+	ck_assert_int_gt(peal_recv(own, fds[0], buf, 1, 0, 0, on_cancelled,
+				   NULL), 0);
+	ck_ok(peal_ring_turn(own, 0));
+	op = peal_close_drained(own, fds[0], 0, on_done, NULL);
+	close_ring(own);
+	ck_result(outcome(op)->result, 0);
+	ck_assert_int_eq(fcntl(fds[0], F_GETFD), -1);
+}
+
 SUITE("close")

@@ -281,6 +281,38 @@ TEST(deadline_with_an_unknown_flag_is_einval_and_sets_nothing)
 	finish(op);
 }
 
+TEST(deadline_of_a_sleep_can_be_moved_and_taken_away)
+{
+	peal_op op = peal_sleep(ring, 20 * PEAL_MS, 0, on_done, NULL);
+
+	ck_result(peal_deadline(ring, op, 2 * PEAL_MS, 0), 0);
+	ck_result(peal_deadline(ring, op, 3600 * PEAL_S, 0), 0);
+	ck_result(peal_deadline(ring, op, PEAL_MS, 0), 0);
+	ck_result(peal_deadline(ring, op, PEAL_FOREVER, 0), 0);
+	ck_result(finish(op), 0);
+	ck_assert(!(outcome(op)->flags & PEAL_TIMED_OUT));
+}
+
+TEST(sleep_again_takes_the_deadline_away)
+{
+	peal_op op = peal_sleep(ring, 3600 * PEAL_S, 0, on_done, NULL);
+
+	ck_result(peal_deadline(ring, op, 3 * PEAL_MS, 0), 0);
+	ck_result(peal_sleep_again(ring, op, 6 * PEAL_MS), 0);
+	ck_result(finish(op), 0);
+}
+
+TEST(deadline_on_a_cancel_is_einval)
+{
+	peal_op op = read_of_an_empty_pipe(), cancel;
+
+	settle();
+	cancel = peal_cancel(ring, op, 0, on_done, NULL);
+	ck_result(peal_deadline(ring, cancel, PEAL_MS, 0), -EINVAL);
+	ck_result(finish(op), -ECANCELED);
+	finish(cancel);
+}
+
 /* --- PEAL_EARLY ---------------------------------------------------------- */
 
 static unsigned early_calls;

@@ -378,4 +378,35 @@ TEST(accept_multishot_survives_a_completion_queue_that_is_too_small)
 	ck_result(finish(op), -ECANCELED);
 }
 
+TEST(accept_and_socket_for_nobody_leak_no_fd)
+{
+	struct sockaddr_storage addr;
+	socklen_t len;
+	int listener = make_listener(AF_INET, &addr, &len);
+	peal_op op;
+
+	ck_assert_int_gt(peal_socket(ring, AF_INET, SOCK_STREAM, 0, 0, NULL,
+				     NULL), 0);
+	connect_once(&addr, len);
+	connect_once(&addr, len);
+	ck_assert_int_gt(peal_accept(ring, listener, NULL, NULL, 0, NULL,
+				     NULL), 0);
+	UNTIL(peal_ring_in_flight(ring) == 0);
+	op = peal_accept_multishot(ring, listener, 0, NULL, NULL);
+	settle();
+	ck_result(peal_cancel(ring, op, 0, NULL, NULL), 0);
+	UNTIL(peal_ring_in_flight(ring) == 0);
+}
+
+TEST(socket_is_not_taken_for_the_fd_of_its_familys_number)
+{
+	/* AF_INET is 2, and 2 is standard error. */
+	peal_op op = peal_socket(ring, AF_INET, SOCK_STREAM, 0, 0, on_done,
+				 NULL);
+
+	ck_result(finish(peal_cancel_fd(ring, AF_INET, 0, on_done, NULL)), 0);
+	ck_ok(finish(op));
+	keep_fd((int)outcome(op)->result);
+}
+
 SUITE("net")

@@ -159,6 +159,18 @@ TEST(open_runs_many_at_once)
 		keep_fd((int)finish(ops[at]));
 }
 
+TEST(open_for_nobody_leaks_no_fd)
+{
+	/* The fixture's count of open descriptors is the test. */
+	unsigned at;
+
+	make_file("f", "data", 4);
+	for (at = 0; at < 20; at++)
+		ck_assert_int_gt(peal_open(ring, PEAL_CWD, path_in_dir("f"),
+					   O_RDONLY, 0, 0, NULL, NULL), 0);
+	UNTIL(peal_ring_in_flight(ring) == 0);
+}
+
 /* --- stat ---------------------------------------------------------------- */
 
 TEST(stat_says_what_stat_says)

@@ -290,25 +290,25 @@ TEST(work_allocates_nothing)
 
 /* --- several ------------------------------------------------------------- */
 
-BARE_TEST(fifty_rings_of_one_thread_do_not_disturb_each_other)
+BARE_TEST(tens_of_rings_of_one_thread_do_not_disturb_each_other)
 {
 	struct peal_ring_options options = harness_options();
 	struct peal_ring *rings[50];
-	peal_op ops[50];
-	unsigned at;
+	unsigned at, count = 0;
+	int result = 0;
 
 	options.entries = 16;
 	options.max_ops = 64;
-	for (at = 0; at < 50; at++) {
-		rings[at] = open_ring(&options);
-		ops[at] = peal_nop(rings[at], 0, NULL, NULL);
-		ck_assert_int_gt(ops[at], 0);
-	}
-	for (at = 50; at-- > 0;) {
+	while (count < 50 &&
+	       (result = peal_ring_open(&rings[count], &options)) == 0)
+		ck_assert_int_gt(peal_nop(rings[count++], 0, NULL, NULL), 0);
+	/* With 64 KiB of locked memory there is room for fewer. */
+	ck_assert(count == 50 || (count >= 4 && result == -ENOMEM));
+	for (at = count; at-- > 0;) {
 		ck_assert_uint_eq(peal_ring_in_flight(rings[at]), 1);
 		ck_result(peal_ring_run(rings[at]), 0);
 	}
-	for (at = 0; at < 50; at++)
+	for (at = 0; at < count; at++)
 		close_ring(rings[at]);
 }
 
@@ -317,6 +317,7 @@ BARE_TEST(ring_can_be_opened_and_closed_five_hundred_times)
 	struct peal_ring_options options = harness_options();
 	unsigned at;
 
+	options.entries = 16;
 	for (at = 0; at < 500; at++) {
 		struct peal_ring *own = open_ring(&options);
 
@@ -327,11 +328,13 @@ BARE_TEST(ring_can_be_opened_and_closed_five_hundred_times)
 
 static void *own_ring_thread(void *arg)
 {
+	struct peal_ring_options options = PEAL_RING_OPTIONS;
 	struct peal_ring *own;
 	unsigned at;
 
 	(void)arg;
-	if (peal_ring_open(&own, NULL) != 0)
+	options.entries = 16;
+	if (peal_ring_open(&own, &options) != 0)
 		abort();
 	for (at = 0; at < 10000; at++)
 		if (peal_nop(own, 0, NULL, NULL) <= 0)
