@@ -77,5 +77,6 @@
 #include "peal/time.h"
 #include "peal/file.h"
 #include "peal/net.h"
+#include "peal/work.h"
 
 #endif

@@ -73,7 +73,7 @@ extern const struct peal__engine peal__epoll_engine;
 /* Runs one operation by its plain system call; it may block. -EOPNOTSUPP when
  * there is none. Implemented by shim/blocking.c. */
 int peal__blocking_has(unsigned opcode);
-int peal__blocking_run(const struct peal__sqe *sqe);
+int64_t peal__blocking_run(const struct peal__sqe *sqe);
 
 /* What else a system must offer; shim/posix.c, shim/limits.c. */
 unsigned long long peal__limit(int resource);	/* RLIMIT_*, now */

@@ -72,6 +72,11 @@ static const struct peal__op_row table[PEAL__OP_COUNT] = {
 	ROW(SLEEP, "sleep", NULL, RESULT_ZERO),
 	ROW(CLOSE_DRAINED, "close_drained", NULL, RESULT_ZERO),
 	ROW(CANCEL_MANY, "cancel_many", NULL, RESULT_BYTES),
+	ROW(READ_DIR, "read_dir", NULL, RESULT_BYTES),
+	ROW(STATFS, "statfs", NULL, RESULT_ZERO),
+	ROW(SEEK, "seek", NULL, RESULT_BYTES),
+	ROW(COPY_RANGE, "copy_range", NULL, RESULT_BYTES),
+	ROW(RESOLVE, "resolve", NULL, RESULT_ZERO),
 };
 
 _Static_assert(PEAL__OP_COUNT <= PEAL_STATS_OPS, "every op has a counter");

@@ -109,7 +109,13 @@ enum peal__opcode {
 	PEAL__OP_SLEEP = 63,
 	PEAL__OP_CLOSE_DRAINED = 64,
 	PEAL__OP_CANCEL_MANY = 65,
-	PEAL__OP_COUNT = 66
+	/* Operations that only a plain system call does. */
+	PEAL__OP_READ_DIR = 66,
+	PEAL__OP_STATFS = 67,
+	PEAL__OP_SEEK = 68,
+	PEAL__OP_COPY_RANGE = 69,
+	PEAL__OP_RESOLVE = 70,
+	PEAL__OP_COUNT = 71
 };
 
 /* peal__sqe.flags */

@@ -64,7 +64,7 @@ int peal__start_slow(struct peal_ring *ring, unsigned opcode, peal_fd fd,
 		return ring->failed;
 	if (ring->draining && fd >= 0 && peal__drain_has(ring, fd))
 		return -EBADF;
-	if (opcode < PEAL__OP_KERNEL_COUNT && !peal__can(ring, opcode))
+	if (opcode != PEAL__OP_SLEEP && !peal__can(ring, opcode))
 		return start_slow_job(ring, opcode);
 	if (opcode < PEAL__OP_KERNEL_COUNT && !peal__sq_room(ring) &&
 	    peal__sq_flush(ring) < 0)

@@ -87,7 +87,7 @@ static void forget_new(struct peal_ring *ring, struct peal__job *job)
 
 /* A call that ended without a thread. */
 static void job_ready(struct peal_ring *ring, struct peal__job *job,
-		      int result)
+		      int64_t result)
 {
 	struct peal__row *row = row_of(ring, job);
 

@@ -30,7 +30,7 @@ struct peal__job {
 	struct peal__sqe sqe;
 	struct peal__job *next;
 	struct peal__job *prev;
-	int32_t result;
+	int64_t result;
 	int32_t watch;		/* HELD_FOR_FD: this descriptor */
 	uint8_t held;		/* enum peal__job_held */
 	_Alignas(4) uint8_t state;	/* enum peal__job_state */

@@ -5,14 +5,17 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <netdb.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/statfs.h>
 #include <sys/uio.h>
 #include <unistd.h>
 #include "lib/engine.h"
+#include "peal/work.h"
 
 static void *pointer(uint64_t addr)
 {
@@ -195,6 +198,80 @@ static ssize_t call_sendmsg(const struct peal__sqe *sqe)
 	return sendmsg(sqe->fd, pointer(sqe->addr), (int)sqe->op_flags);
 }
 
+static ssize_t call_read_dir(const struct peal__sqe *sqe)
+{
+	return syscall(SYS_getdents64, sqe->fd, pointer(sqe->addr), sqe->len);
+}
+
+static ssize_t call_statfs(const struct peal__sqe *sqe)
+{
+	struct peal_statfs *out = pointer(sqe->off);
+	struct statfs fs;
+
+	if (statfs(pointer(sqe->addr), &fs) < 0)
+		return -1;
+	*out = (struct peal_statfs){ .type = (uint64_t)fs.f_type,
+				     .block_size = (uint64_t)fs.f_bsize,
+				     .blocks = fs.f_blocks,
+				     .blocks_free = fs.f_bfree,
+				     .blocks_available = fs.f_bavail,
+				     .files = fs.f_files,
+				     .files_free = fs.f_ffree,
+				     .name_max = (uint64_t)fs.f_namelen,
+				     .flags = (uint64_t)fs.f_flags };
+	return 0;
+}
+
+static ssize_t call_seek(const struct peal__sqe *sqe)
+{
+	return lseek(sqe->fd, (off_t)sqe->off, (int)sqe->len);
+}
+
+static ssize_t call_copy_range(const struct peal__sqe *sqe)
+{
+	loff_t in = (loff_t)sqe->addr, out = (loff_t)sqe->off;
+
+	return copy_file_range((int)sqe->file_index, in == -1 ? NULL : &in,
+			       sqe->fd, out == -1 ? NULL : &out, sqe->len, 0);
+}
+
+static int resolve_error(int error)
+{
+	switch (error) {
+	case EAI_AGAIN:
+		return EAGAIN;
+	case EAI_MEMORY:
+		return ENOMEM;
+	case EAI_SYSTEM:
+		return errno;
+	case EAI_NONAME:
+	case EAI_SERVICE:
+		return ENOENT;
+	case EAI_FAMILY:
+		return EAFNOSUPPORT;
+	case EAI_SOCKTYPE:
+		return ESOCKTNOSUPPORT;
+	case EAI_BADFLAGS:
+		return EINVAL;
+	default:
+		return EIO;
+	}
+}
+
+static ssize_t call_resolve(const struct peal__sqe *sqe)
+{
+	struct addrinfo *list = NULL, **out = pointer(sqe->addr3);
+	int error = getaddrinfo(pointer(sqe->addr), pointer(sqe->off),
+				pointer(sqe->pad), &list);
+
+	if (error) {
+		errno = resolve_error(error);
+		return -1;
+	}
+	*out = list;
+	return 0;
+}
+
 typedef ssize_t call(const struct peal__sqe *sqe);
 
 static call *const calls[PEAL__OP_COUNT] = {
@@ -226,6 +303,11 @@ static call *const calls[PEAL__OP_COUNT] = {
 	[PEAL__OP_SEND] = call_send,
 	[PEAL__OP_RECVMSG] = call_recvmsg,
 	[PEAL__OP_SENDMSG] = call_sendmsg,
+	[PEAL__OP_READ_DIR] = call_read_dir,
+	[PEAL__OP_STATFS] = call_statfs,
+	[PEAL__OP_SEEK] = call_seek,
+	[PEAL__OP_COPY_RANGE] = call_copy_range,
+	[PEAL__OP_RESOLVE] = call_resolve,
 };
 
 int peal__blocking_has(unsigned opcode)
@@ -233,7 +315,7 @@ int peal__blocking_has(unsigned opcode)
 	return opcode < PEAL__OP_COUNT && calls[opcode] != NULL;
 }
 
-int peal__blocking_run(const struct peal__sqe *sqe)
+int64_t peal__blocking_run(const struct peal__sqe *sqe)
 {
 	int saved = errno;
 	ssize_t rc = -EOPNOTSUPP;
@@ -244,5 +326,5 @@ int peal__blocking_run(const struct peal__sqe *sqe)
 			rc = -errno;
 	}
 	errno = saved;
-	return (int)rc;
+	return rc;
 }

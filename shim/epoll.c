@@ -136,7 +136,7 @@ static void flush_late(struct epoll *epoll)
 	while ((job = epoll->late.first) != NULL && cq_room(epoll)) {
 		unlink_job(&epoll->late, job);
 		job->held = HELD_NOT;
-		put_cqe(epoll, job->sqe.user_data, job->result, 0);
+		put_cqe(epoll, job->sqe.user_data, (int)job->result, 0);
 	}
 }
 
@@ -367,7 +367,7 @@ static int cancel(struct peal_ring *ring, uint64_t target)
 	    (job->held != HELD_FOR_FD && job->held != HELD_ORPHAN))
 		return cancel_job(ring, target);
 	fd = job->watch;
-	part = job->sqe.opcode == PEAL__OP_CONNECT ? 0 : job->result;
+	part = job->sqe.opcode == PEAL__OP_CONNECT ? 0 : (int)job->result;
 	let_go(epoll, job);
 	complete(ring, target, part ? part : -ECANCELED);
 	drop_copy(epoll, fd);
@@ -411,7 +411,7 @@ static void start_close(struct peal_ring *ring, const struct peal__sqe *sqe)
 		to_pool(ring, job);
 		return;
 	}
-	complete(ring, sqe->user_data, peal__blocking_run(sqe));
+	complete(ring, sqe->user_data, (int)peal__blocking_run(sqe));
 }
 
 static void start_entry(struct peal_ring *ring, const struct peal__sqe *sqe)

@@ -26,28 +26,29 @@ static int is_ready(int fd, short events)
 }
 
 /* A transfer with MSG_WAITALL goes on after a part of it. */
-static int more_of(struct peal__sqe *sqe, int32_t *progress, int moved)
+static int more_of(struct peal__sqe *sqe, int64_t *progress, int moved)
 {
 	int whole = sqe->op_flags & MSG_WAITALL &&
 		    (sqe->opcode == PEAL__OP_RECV ||
 		     sqe->opcode == PEAL__OP_SEND);
 
 	if (!whole || moved <= 0 || (uint32_t)moved >= sqe->len)
-		return moved < 0 && *progress ? *progress : moved + *progress;
+		return (int)(moved < 0 && *progress ? *progress
+						     : moved + *progress);
 	sqe->addr += (uint32_t)moved;
 	sqe->len -= (uint32_t)moved;
 	*progress += moved;
 	return READY_WAIT;
 }
 
-static int try_socket(struct peal__sqe *sqe, int32_t *progress)
+static int try_socket(struct peal__sqe *sqe, int64_t *progress)
 {
 	struct peal__sqe once = *sqe;
 	int rc;
 
 	once.op_flags |= MSG_DONTWAIT;
 	do
-		rc = peal__blocking_run(&once);
+		rc = (int)peal__blocking_run(&once);
 	while (rc == -EINTR);
 	if (rc == -EAGAIN && !(sqe->op_flags & MSG_DONTWAIT))
 		return READY_WAIT;
@@ -64,7 +65,7 @@ static int call_nonblocking(const struct peal__sqe *sqe)
 	if (!(mode & O_NONBLOCK))
 		fcntl(sqe->fd, F_SETFL, mode | O_NONBLOCK);
 	do
-		rc = peal__blocking_run(sqe);
+		rc = (int)peal__blocking_run(sqe);
 	while (rc == -EINTR);
 	if (!(mode & O_NONBLOCK))
 		fcntl(sqe->fd, F_SETFL, mode);
@@ -80,7 +81,7 @@ static int try_accept(const struct peal__sqe *sqe)
 
 /* The second call, after the wait, is what ends a connect: until then the
  * socket counts as connecting, and later calls would not say EISCONN. */
-static int try_connect(const struct peal__sqe *sqe, int32_t *progress)
+static int try_connect(const struct peal__sqe *sqe, int64_t *progress)
 {
 	int rc = call_nonblocking(sqe);
 
@@ -116,7 +117,7 @@ static int look_then_call(struct peal__sqe *sqe, int writes)
 	if (blocking && sqe->opcode == PEAL__OP_WRITE &&
 	    once.len > SAFE_WRITE)
 		once.len = SAFE_WRITE;
-	rc = peal__blocking_run(&once);
+	rc = (int)peal__blocking_run(&once);
 	return rc == -EAGAIN ? READY_WAIT : rc;
 }
 
@@ -132,7 +133,7 @@ static int try_rw(struct peal__sqe *sqe)
 		return READY_POOL;
 	once.op_flags |= RWF_NOWAIT;
 	once.off = UINT64_MAX;	/* streams have no offset */
-	rc = peal__blocking_run(&once);
+	rc = (int)peal__blocking_run(&once);
 	if (rc == -EAGAIN)
 		return READY_WAIT;
 	if (rc == -EOPNOTSUPP)
@@ -149,7 +150,7 @@ static int try_splice(const struct peal__sqe *sqe)
 	return READY_POOL;
 }
 
-int peal__ready_try(struct peal__sqe *sqe, int32_t *progress)
+int peal__ready_try(struct peal__sqe *sqe, int64_t *progress)
 {
 	switch (sqe->opcode) {
 	case PEAL__OP_ACCEPT:

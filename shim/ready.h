@@ -11,7 +11,7 @@
 
 /* *progress is 0 at first and kept between attempts at one op. The entry may
  * be changed by an attempt that moved a part. */
-int peal__ready_try(struct peal__sqe *sqe, int32_t *progress);
+int peal__ready_try(struct peal__sqe *sqe, int64_t *progress);
 
 /* Does this op wait for its fd to be writable (and not readable)? */
 int peal__ready_writes(const struct peal__sqe *sqe);
