@@ -128,7 +128,10 @@ qemu_io_aio_requests_run_together() {
 
 qemu_io_is_refused_writes_to_a_read_only_export() {
 	image disk
-	! serve 'qemu-io -f raw "$uri" -c "write 0 4k"' --read-only disk &&
+	serve 'qemu-io -f raw -r "$uri" -c "read -P 0 0 4k"' --read-only disk ||
+		return
+	! serve 'qemu-io -f raw "$uri" -c "write -P 1 0 4k"' --read-only disk \
+		2>said && grep -qi 'read.only\|permitted' said &&
 		cmp -n 4096 disk /dev/zero
 }
 

@@ -18,6 +18,8 @@
 #include <unistd.h>
 #include "nbd.h"
 
+enum { SYNC_RETRIES = 100 };
+
 struct wait {
 	int64_t result;
 	bool done;
@@ -208,6 +210,32 @@ static void start_sync(struct server *server)
 	answer(requests, backing->sync_error ? backing->sync_error : op);
 }
 
+/* Nothing was done, and nothing is lost: not a failed sync. */
+bool backing_retry_sync(struct backing *backing, int64_t result)
+{
+	if (result != -EINTR && result != -EAGAIN) {
+		backing->sync_retries = 0;
+		return false;
+	}
+	return ++backing->sync_retries < SYNC_RETRIES;
+}
+
+/* Again for those it was for, and for those who have come since. */
+static void sync_again(struct server *server)
+{
+	struct backing *backing = &server->backing;
+	struct request *last = backing->syncing;
+
+	while (last->next)
+		last = last->next;
+	last->next = backing->sync_waiting;
+	if (!backing->sync_last)
+		backing->sync_last = last;
+	backing->sync_waiting = backing->syncing;
+	backing->syncing = NULL;
+	start_sync(server);
+}
+
 static void on_synced(struct peal_ring *ring,
 		      const struct peal_completion *done)
 {
@@ -216,6 +244,10 @@ static void on_synced(struct peal_ring *ring,
 	struct request *requests = backing->syncing;
 
 	(void)ring;
+	if (backing_retry_sync(backing, done->result)) {
+		sync_again(server);
+		return;
+	}
 	if (done->result < 0 && !backing->sync_error) {
 		backing->sync_error = done->result;
 		server->exit_code = EXIT_SYNC;

@@ -98,6 +98,14 @@ void connection_drop(struct connection *conn)
 	}
 }
 
+/* The same, because of something the client or its network did. */
+void connection_fail(struct connection *conn)
+{
+	if (!conn->closing)
+		conn->server->counters.dropped++;
+	connection_drop(conn);
+}
+
 /* Nothing under way, and nothing half received. */
 bool connection_is_quiet(const struct connection *conn)
 {
@@ -158,7 +166,7 @@ static void receive(struct connection *conn)
 
 	if (op < 0) {
 		log_client(conn, "cannot receive: %s", peal_strerror(op));
-		connection_drop(conn);
+		connection_fail(conn);
 		return;
 	}
 	conn->receiving = true;
@@ -178,7 +186,7 @@ static void received_end(struct connection *conn)
 		connection_drop(conn);
 	} else if (conn->in || conn->skip || conn->start != conn->end) {
 		log_client(conn, "disconnected inside a request");
-		connection_drop(conn);
+		connection_fail(conn);
 	} else {
 		conn->draining = true;
 	}
@@ -190,8 +198,8 @@ static void receive_timed_out(struct connection *conn)
 
 	if (conn->phase != PHASE_TRANSMISSION) {
 		log_client(conn, "no handshake within %llu s, dropped "
-			   "(--handshake-timeout)",
-			   (unsigned long long)(options->handshake_ns / PEAL_S));
+			   "(--handshake-timeout)", (unsigned long long)
+			   (options->handshake_ns / PEAL_S));
 	} else if (conn->in || conn->skip || conn->start != conn->end) {
 		log_client(conn, "the rest of a request did not come within "
 			   "%llu s, dropped (--stall-timeout)",
@@ -203,7 +211,7 @@ static void receive_timed_out(struct connection *conn)
 			   "(--idle-timeout)",
 			   (unsigned long long)(options->idle_ns / PEAL_S));
 	}
-	connection_drop(conn);
+	connection_fail(conn);
 }
 
 static void received_error(struct connection *conn, int64_t error)
@@ -212,7 +220,7 @@ static void received_error(struct connection *conn, int64_t error)
 		receive_timed_out(conn);
 	else if (error != -EINTR && error != -EAGAIN) {
 		log_client(conn, "connection lost: %s", peal_strerror(error));
-		connection_drop(conn);
+		connection_fail(conn);
 	}
 }
 
@@ -229,7 +237,7 @@ static void on_received(struct peal_ring *ring,
 		else if (done->result < 0)
 			received_error(conn, done->result);
 		else if (conn->direct)
-			request_received(conn, (uint32_t)done->result);
+			transfer_received(conn, (uint32_t)done->result);
 		else
 			conn->end += (uint32_t)done->result;
 		server_work(conn->server, conn);

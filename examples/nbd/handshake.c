@@ -38,7 +38,7 @@ static void send_text(struct connection *conn, const uint8_t *end)
 
 	if (op < 0) {
 		log_client(conn, "cannot send: %s", peal_strerror(op));
-		connection_drop(conn);
+		connection_fail(conn);
 		return;
 	}
 	conn->sending = true;
@@ -57,7 +57,7 @@ static void on_sent(struct peal_ring *ring, const struct peal_completion *done)
 	if (done->result < 0 && !conn->closing) {
 		log_client(conn, "handshake not finished: %s",
 			   peal_strerror(done->result));
-		connection_drop(conn);
+		connection_fail(conn);
 	}
 	server_work(conn->server, conn);
 	connection_release(conn);
@@ -76,8 +76,7 @@ void handshake_begin(struct connection *conn)
 
 static enum step refuse(struct connection *conn)
 {
-	conn->server->counters.dropped++;
-	connection_drop(conn);
+	connection_fail(conn);
 	return STEP_WAIT;
 }
 

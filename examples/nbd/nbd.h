@@ -8,7 +8,8 @@
  * function ever re-enters another, and all replies that finished in one turn
  * leave in one send.
  *
- *   connection  HELLO -> OPTIONS -> TRANSMISSION -> (draining) -> closing -> free
+ *   connection  HELLO -> OPTIONS -> TRANSMISSION -> (draining) -> closing
+ *                    -> free
  *   request     free -> executing (and receiving, for a write)
  *                    [-> waiting for a sync] -> ready -> sent -> free
  *
@@ -36,9 +37,9 @@
 enum {
 	/* What nbdcopy and most kernels ask for at most in one request. */
 	CHUNK_LEN = 256 * 1024,
-	/* Before each chunk: room for the reply header, so that header and data
-	 * leave as one piece. A whole page keeps the data aligned for O_DIRECT
-	 * and spreads the chunks over the sets of the processor's caches. */
+	/* Before each chunk: room for the reply header, so that header and
+	 * data leave as one piece. A whole page keeps the data aligned for
+	 * O_DIRECT and spreads the chunks over the sets of the caches. */
 	CHUNK_HEADROOM = 4096,
 	CHUNK_STRIDE = CHUNK_LEN + CHUNK_HEADROOM,
 	/* Chunks that one long request uses at a time: while one is on the
@@ -103,8 +104,7 @@ struct request {
 	uint16_t type;
 	uint16_t flags;
 	uint32_t error;		/* the protocol's number */
-	uint32_t refs;		/* what is under way: file ops, pieces being
-				 * sent, payload being received, a sync */
+	uint32_t refs;		/* what is under way: see request.c */
 	uint32_t begun;		/* bytes that got a chunk */
 	uint32_t done;		/* bytes zeroed, or given to a send */
 	enum { ZERO_PUNCH, ZERO_RANGE, ZERO_WRITE } zero;
@@ -152,7 +152,6 @@ struct connection {
 	uint8_t text[HANDSHAKE_TEXT_LEN];
 
 	/* requests */
-	struct request *slots;
 	struct request *free_slots;
 	uint32_t refs;		/* ops and requests that point here */
 	uint32_t in_flight;	/* requests */
@@ -193,6 +192,7 @@ struct backing {
 	unsigned write_flags;	/* 0 or PEAL_ASYNC */
 	struct iovec probe;
 	int64_t sync_error;	/* sticky: the first failed sync */
+	unsigned sync_retries;
 	struct request *sync_waiting, *sync_last, *syncing;
 };
 
@@ -202,7 +202,6 @@ struct listener {
 	bool accepting;
 	bool backing_off;
 	bool troubled;		/* said so already */
-	peal_op accept;
 	peal_op sleep;
 };
 
@@ -280,6 +279,7 @@ void server_resume_accept(struct server *server);
 /* backing.c: the file */
 int backing_open(struct server *server);
 void backing_sync(struct server *server, struct request *request);
+bool backing_retry_sync(struct backing *backing, int64_t result);
 
 /* pool.c */
 int pool_open(struct pool *pool, uint64_t bytes, uint32_t reserved);
@@ -297,6 +297,7 @@ enum step {
 void connection_open(struct connection *conn, peal_fd fd);
 void connection_work(struct connection *conn);
 void connection_drop(struct connection *conn);
+void connection_fail(struct connection *conn);
 void connection_release(struct connection *conn);
 bool connection_is_quiet(const struct connection *conn);
 
@@ -306,11 +307,21 @@ enum step handshake_step(struct connection *conn);
 
 /* request.c */
 enum step request_step(struct connection *conn);
-void request_received(struct connection *conn, uint32_t len);
+void request_fail(struct request *request, int64_t error);
 void request_synced(struct request *request, int64_t result);
-void request_sent(struct request *request, struct chunk *chunk);
 void request_unref(struct request *request);
 void request_release(struct request *request);
+
+/* transfer.c: READ and WRITE */
+void transfer_read(struct request *request);
+void transfer_sent(struct request *request, struct chunk *chunk);
+enum step transfer_payload(struct connection *conn);
+void transfer_received(struct connection *conn, uint32_t len);
+
+/* ranges.c: WRITE_ZEROES, TRIM, CACHE */
+void range_zero(struct request *request);
+void range_trim(struct request *request);
+void range_cache(struct request *request);
 
 /* reply.c */
 void reply_queue(struct request *request);

@@ -22,7 +22,6 @@ enum {
 	NBD_REQUEST_LEN = 28,
 	NBD_REPLY_LEN = 16,
 	NBD_OLD_PADDING_LEN = 124,
-	NBD_NAME_MAX = 4096,
 };
 
 /* handshake flags, client flags */

@@ -116,7 +116,7 @@ void reply_send(struct connection *conn)
 	op = peal_sendmsg(ring, conn->fd, &conn->message, 0, 0, on_sent, conn);
 	if (op < 0) {
 		log_client(conn, "cannot send: %s", peal_strerror(op));
-		connection_drop(conn);
+		connection_fail(conn);
 		return;
 	}
 	conn->sending = true;
@@ -143,7 +143,7 @@ static void sent(struct connection *conn, size_t len)
 		}
 		len -= iov->iov_len;
 		conn->piece_first++;
-		request_sent(piece->request, piece->chunk);
+		transfer_sent(piece->request, piece->chunk);
 	}
 }
 
@@ -158,8 +158,7 @@ static void send_failed(struct connection *conn, int64_t error)
 	else
 		log_client(conn, "connection lost with %u requests in flight: "
 			   "%s", conn->in_flight, peal_strerror(error));
-	conn->server->counters.dropped++;
-	connection_drop(conn);
+	connection_fail(conn);
 }
 
 static void abandon_pieces(struct connection *conn)
@@ -167,7 +166,7 @@ static void abandon_pieces(struct connection *conn)
 	while (conn->piece_first < conn->piece_count) {
 		struct piece *piece = &conn->pieces[conn->piece_first++];
 
-		request_sent(piece->request, piece->chunk);
+		transfer_sent(piece->request, piece->chunk);
 	}
 }
 

@@ -64,17 +64,18 @@ static void work(struct server *server)
 static void accept_more(struct listener *listener)
 {
 	struct server *server = listener->server;
+	peal_op op;
 
 	if (server->state != SERVING || listener->accepting ||
 	    listener->backing_off)
 		return;
-	listener->accept = peal_accept_multishot(server->ring, listener->fd, 0,
-						 on_accepted, listener);
-	if (listener->accept > 0) {
+	op = peal_accept_multishot(server->ring, listener->fd, 0, on_accepted,
+				   listener);
+	if (op > 0) {
 		listener->accepting = true;
 		return;
 	}
-	log_error("cannot accept: %s", peal_strerror(listener->accept));
+	log_error("cannot accept: %s", peal_strerror(op));
 	server_stop(server);
 	server->exit_code = EXIT_START;
 }
@@ -208,34 +209,42 @@ static void on_file_closed(struct peal_ring *ring,
 	server->state = STOPPED;
 }
 
-static void on_final_sync(struct peal_ring *ring,
-			  const struct peal_completion *done)
+/* result: of the last sync. */
+static void close_file(struct server *server, int64_t result)
 {
-	struct server *server = done->ctx;
-
-	if (done->result < 0) {
+	if (result < 0) {
 		log_error("cannot sync %s: %s: writes may be lost",
-			  server->options->file, peal_strerror(done->result));
+			  server->options->file, peal_strerror(result));
 		server->exit_code = EXIT_SYNC;
 	}
 	server->state = CLOSING_FILE;
-	if (peal_close_drained(ring, server->backing.fd, 0, on_file_closed,
-			       server) < 0)
+	if (peal_close_drained(server->ring, server->backing.fd, 0,
+			       on_file_closed, server) < 0)
 		server->state = STOPPED;
 }
 
 static void final_sync(struct server *server)
 {
-	struct peal_completion none = { .ctx = server };
+	peal_op op = 0;
 
 	server->state = SYNCING;
-	if (!(server->flags & NBD_FLAG_READ_ONLY)) {
-		none.result = peal_datasync(server->ring, server->backing.fd,
-					    0, on_final_sync, server);
-		if (none.result > 0)
-			return;
-	}
-	on_final_sync(server->ring, &none);
+	if (!(server->flags & NBD_FLAG_READ_ONLY))
+		op = peal_datasync(server->ring, server->backing.fd, 0,
+				   on_final_sync, server);
+	if (op <= 0)
+		close_file(server, op);
+}
+
+static void on_final_sync(struct peal_ring *ring,
+			  const struct peal_completion *done)
+{
+	struct server *server = done->ctx;
+
+	(void)ring;
+	if (backing_retry_sync(&server->backing, done->result))
+		final_sync(server);
+	else
+		close_file(server, done->result);
 }
 
 /* Ends what has nothing under way; at the end of the time, everything. */
@@ -341,10 +350,11 @@ static void raise_fd_limit(const struct options *options)
 			 (unsigned long long)limit.rlim_cur);
 }
 
-static void link_slots(struct connection *conn, uint32_t count)
+static void link_slots(struct connection *conn, struct request *slots,
+		       uint32_t count)
 {
 	for (uint32_t i = count; i-- > 0;) {
-		struct request *request = &conn->slots[i];
+		struct request *request = &slots[i];
 
 		request->conn = conn;
 		for (int j = 0; j < CHUNKS_PER_REQUEST; j++)
@@ -375,8 +385,8 @@ static int open_connections(struct server *server)
 		conn->fd = -1;
 		conn->receive_buf = server->receive_memory +
 			(size_t)i * RECEIVE_LEN;
-		conn->slots = server->slot_memory + (size_t)i * slots;
-		link_slots(conn, slots);
+		link_slots(conn, server->slot_memory + (size_t)i * slots,
+			   slots);
 		conn->next_free = server->free_connections;
 		server->free_connections = conn;
 	}
