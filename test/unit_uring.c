@@ -368,6 +368,7 @@ BARE_TEST(ring_without_io_uring_is_another_engine_and_says_why)
 BARE_TEST(ring_whose_enter_is_forbidden_is_another_engine)
 {
 	kernel.enter_fails = -EPERM;
+	unsetenv("PEAL_ENGINE");
 	opened = open_ring(NULL);
 	ck_assert_str_eq(peal_ring_engine(opened), "epoll");
 	nops_run();
