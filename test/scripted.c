@@ -179,6 +179,7 @@ static void script_wake(struct peal_ring *which)
 {
 	(void)which;
 	atomic_fetch_add(&script.wakes, 1);
+	errno = EAGAIN;		/* as a system call may leave it */
 }
 
 static void script_event(struct peal_ring *which, const struct peal__cqe *cqe)

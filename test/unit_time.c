@@ -307,16 +307,28 @@ SCRIPT_TEST(time_too_far_away_is_clamped)
 
 SCRIPT_TEST(timer_armed_late_for_the_wheel_fires_in_the_next_turn)
 {
-	/* Handlers count from the turn's time, which the wheel has passed. */
-	peal_op op;
+	/* At a time that the wheel has passed already. */
+	peal_op op = peal_sleep(ring, PEAL_S, 0, on_done, NULL);
 
 	script_turn_after(PEAL_S);
-	ring->running = 1;
-	ring->now -= PEAL_S;
-	op = peal_sleep(ring, 5, 0, on_done, NULL);
-	ring->running = 0;
+	ck_assert(finished(op));
+	op = peal_sleep(ring, PEAL_S, 0, on_done, NULL);
+	peal__timer_remove(ring, peal__row_find(ring, op));
+	peal__timer_add(ring, peal__row_find(ring, op), SCRIPT_START_NS + 5);
 	ck_assert_uint_le(peal__timer_next(ring), script.now);
 	script_turn();
+	ck_assert(finished(op));
+}
+
+SCRIPT_TEST(no_time_is_beyond_the_last_level_of_the_wheel)
+{
+	peal_op op = peal_sleep(ring, PEAL_S, 0, on_done, NULL);
+	struct peal__row *row = peal__row_find(ring, op);
+
+	peal__timer_remove(ring, row);
+	peal__timer_add(ring, row, UINT64_MAX);
+	ck_assert_uint_eq(row->due_ns, MAX_DUE);
+	script_turn_at(MAX_DUE);
 	ck_assert(finished(op));
 }
 
