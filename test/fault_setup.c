@@ -136,6 +136,38 @@ BARE_TEST(enter_unknown_to_the_kernel_is_found_at_open)
 	says("io_uring_enter");
 }
 
+static void falls_back(const char *why)
+{
+	struct peal_ring_options options = harness_options();
+
+	unsetenv("PEAL_ENGINE");
+	ring = open_ring(&options);
+	ck_assert_str_ne(peal_ring_engine(ring), "uring");
+	ck_assert_msg(strstr(peal_ring_engine_reason(ring), why) != NULL,
+		      "not a word of %s: %s", why,
+		      peal_ring_engine_reason(ring));
+	close_ring(ring);
+	works(&options);
+}
+
+BARE_TEST(program_works_where_io_uring_is_forbidden_and_can_say_why)
+{
+	FORBID(SYS_io_uring_setup, EPERM);
+	falls_back("seccomp");
+}
+
+BARE_TEST(program_works_where_enter_is_forbidden_and_can_say_why)
+{
+	FORBID(SYS_io_uring_enter, EPERM);
+	falls_back("seccomp");
+}
+
+BARE_TEST(program_works_on_a_kernel_without_io_uring_and_can_say_why)
+{
+	FORBID(SYS_io_uring_setup, ENOSYS);
+	falls_back("ENOSYS");
+}
+
 static void register_is_missing(int error)
 {
 	struct peal_ring_options options = harness_options();
