@@ -22,7 +22,7 @@ struct peal_dir_entry {
 	int64_t position;
 	uint16_t length;	/* of this entry, its name and padding */
 	uint8_t type;		/* dirent.h's DT_REG, DT_DIR, ...; 0: unknown */
-	char name[];		/* ends with a NUL */
+	char name[1];		/* as long as it is; ends with a NUL */
 };
 
 struct peal_statfs {
