@@ -183,6 +183,7 @@ enum peal__opcode {
 
 /* io_uring_register() */
 #define PEAL__REGISTER_EVENTFD	4
+#define PEAL__UNREGISTER_EVENTFD 5
 #define PEAL__REGISTER_PROBE	8
 #define PEAL__REGISTER_IOWQ_MAX_WORKERS 19
 #define PEAL__REGISTER_RING_FDS	20

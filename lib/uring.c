@@ -121,6 +121,23 @@ static void clear_notice(const struct peal__uring *uring)
 		return;		/* EAGAIN: there was none */
 }
 
+static int register_notice(const struct peal__uring *uring, int fd)
+{
+	return io_uring_register((unsigned)uring->ring.ring_fd,
+				 PEAL__REGISTER_EVENTFD, &fd, 1);
+}
+
+/* Debian's 6.12 with DEFER_TASKRUN signals a registered eventfd once and not
+ * again until it is registered anew; what came meanwhile signals here. */
+static void renew_notice(const struct peal__uring *uring)
+{
+	io_uring_register((unsigned)uring->ring.ring_fd,
+			  PEAL__UNREGISTER_EVENTFD, NULL, 0);
+	if (register_notice(uring, uring->notify_fd) < 0 ||
+	    peal__load_acquire(uring->sq_flags) & PEAL__SQ_TASKRUN)
+		signal_fd(uring->notify_fd);
+}
+
 static int uring_enter(struct peal_ring *ring, uint32_t wait_for,
 		       uint64_t timeout_ns)
 {
@@ -142,6 +159,9 @@ static int uring_enter(struct peal_ring *ring, uint32_t wait_for,
 		rc = call_enter(uring, queues->sq_tail - queues->sq_head,
 				wait_for, flags, timeout_ns);
 	}
+	if (peal__unlikely(uring->notify_fd >= 0) &&
+	    uring->setup_flags & PEAL__SETUP_DEFER_TASKRUN)
+		renew_notice(uring);
 	queues->sq_head = peal__load_acquire(uring->sq_head);
 	if (peal__load_acquire(uring->sq_flags) & PEAL__SQ_CQ_OVERFLOW)
 		ring->stats.cq_overflows++;
@@ -167,8 +187,7 @@ static int uring_fd(struct peal_ring *ring)
 	fd = eventfd(1, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (fd < 0)
 		return -errno;
-	rc = io_uring_register((unsigned)uring->ring.ring_fd,
-			       PEAL__REGISTER_EVENTFD, &fd, 1);
+	rc = register_notice(uring, fd);
 	if (rc < 0) {
 		close(fd);
 		return rc;
