@@ -367,6 +367,7 @@ BARE_TEST(ring_without_io_uring_is_another_engine_and_says_why)
 
 BARE_TEST(ring_whose_enter_is_forbidden_is_another_engine)
 {
+	unsetenv("PEAL_ENGINE");
 	kernel.enter_fails = -EPERM;
 	unsetenv("PEAL_ENGINE");
 	opened = open_ring(NULL);
@@ -379,6 +380,7 @@ BARE_TEST(error_that_another_engine_has_as_well_is_told)
 {
 	struct peal_ring_options options = harness_options();
 
+	unsetenv("PEAL_ENGINE");
 	kernel.setup_fails = -EMFILE;
 	ck_result(peal_ring_open(&opened, &options), -EMFILE);
 	kernel.setup_fails = -EINVAL;
