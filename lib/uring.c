@@ -64,19 +64,21 @@ static void uring_event(struct peal_ring *ring, const struct peal__cqe *cqe)
 }
 
 /* With SQPOLL the kernel's thread submits; it must be woken when it sleeps,
- * and its flag is only to be trusted after a full barrier. 0: no system call
- * is needed. */
+ * and its flag is only to be trusted after a full barrier. A full queue is
+ * waited for, also when the thread only begins to wake. 0: no system call is
+ * needed. */
 static uint32_t sqpoll_flags(struct peal__uring *uring, uint32_t wait_for,
 			     int full)
 {
+	uint32_t flags = full ? PEAL__ENTER_SQ_WAIT : 0;
 	uint32_t state;
 
 	__sync_synchronize();
 	state = __atomic_load_n(uring->sq_flags, __ATOMIC_RELAXED);
 	if (state & PEAL__SQ_NEED_WAKEUP)
-		return uring->enter_flags | PEAL__ENTER_SQ_WAKEUP;
-	if (full)
-		return uring->enter_flags | PEAL__ENTER_SQ_WAIT;
+		flags |= PEAL__ENTER_SQ_WAKEUP;
+	if (flags)
+		return uring->enter_flags | flags;
 	return wait_for || state & PEAL__SQ_CQ_OVERFLOW ? uring->enter_flags
 							: 0;
 }
