@@ -123,8 +123,14 @@ TEST(result_of_a_raw_entry_is_the_kernels)
 	unsigned at;
 
 	NEEDS_INJECTION();
-	for (at = 0; at < sizeof(results) / sizeof(results[0]); at++)
-		ck_result(finish(injected(results[at])), results[at]);
+	for (at = 0; at < sizeof(results) / sizeof(results[0]); at++) {
+		int64_t result = finish(injected(results[at]));
+
+		/* Debian's 6.12.117 itself makes that of restart codes. */
+		if (results[at] == -512 && result == -EINTR)
+			continue;
+		ck_result(result, results[at]);
+	}
 }
 
 TEST(result_of_a_raw_entry_says_that_a_cancel_was_asked_for)
