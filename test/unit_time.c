@@ -364,6 +364,17 @@ SCRIPT_TEST(handler_may_remove_and_move_what_is_due_with_it)
 	ck_result(outcome(victims[2])->result, 0);
 }
 
+SCRIPT_TEST(what_is_due_has_no_bit_in_the_wheel)
+{
+	/* It stands in one slot more than there are bits: behind them are the
+	 * statistics, of which these two fields mean nothing here. */
+	ring->stats.size = ring->stats.in_flight = UINT32_MAX;
+	ck_assert_int_gt(peal_sleep(ring, 1, 0, NULL, NULL), 0);
+	ck_assert_int_eq(script_turn_after(1), 1);
+	ck_assert_uint_eq(ring->stats.size, UINT32_MAX);
+	ck_assert_uint_eq(ring->stats.in_flight, UINT32_MAX);
+}
+
 static void on_done_sleep_again(struct peal_ring *where,
 				const struct peal_completion *done)
 {
