@@ -295,7 +295,7 @@ int peal__turn(struct peal_ring *ring, uint64_t timeout_ns)
 	ring->stats.turns++;
 	if (peal__unlikely(ring->owed))
 		peal__pay(ring);
-	if (peal__unlikely(ring->jobs_new != NULL))
+	if (peal__unlikely(ring->jobs_new.first != NULL))
 		peal__jobs_submit(ring);
 	timeout_ns = wait_ns(ring, timeout_ns);
 	if (timeout_ns && !may_sleep(ring))
@@ -398,7 +398,8 @@ uint64_t peal_ring_timeout_ns(struct peal_ring *ring)
 	uint64_t timeout_ns;
 
 	peal__must_own(ring, "ring_timeout_ns");
-	if (ring->queues.sq_tail != ring->queues.sq_head || ring->jobs_new)
+	if (ring->queues.sq_tail != ring->queues.sq_head ||
+	    ring->jobs_new.first)
 		return 0;
 	timeout_ns = wait_ns(ring, PEAL_FOREVER);
 	return timeout_ns && may_sleep(ring) ? timeout_ns : 0;

@@ -54,6 +54,11 @@ struct peal__disable {
 	uint64_t ops[2];
 };
 
+/* Linked by their next and prev; see work.h. */
+struct peal__jobs {
+	struct peal__job *first, *last;
+};
+
 struct peal_ring {
 	struct peal_ring *list_next;	/* fork.c: all rings of the process */
 	struct peal_ring *list_prev;
@@ -89,7 +94,7 @@ struct peal_ring {
 	uint8_t no_multishot;	/* switched off, or found missing */
 	int failed;		/* the engine's last word */
 	struct peal__job *jobs;		/* one per row: see work.c */
-	struct peal__job *jobs_new, *jobs_last;
+	struct peal__jobs jobs_new;	/* not given to the pool yet */
 	struct peal__job *jobs_done;	/* taken from the pool, not told yet */
 	uint32_t jobs_out;		/* given to the pool, not taken */
 	struct peal__pool *pool;

@@ -59,13 +59,7 @@ struct peal__sqe *peal__job_new(struct peal_ring *ring, struct peal__row *row,
 				       .flags = (uint8_t)flags,
 				       .fd = row->fd,
 				       .user_data = (uint64_t)row->op };
-	job->next = NULL;
-	job->prev = ring->jobs_last;
-	if (ring->jobs_last)
-		ring->jobs_last->next = job;
-	else
-		ring->jobs_new = job;
-	ring->jobs_last = job;
+	peal__jobs_append(&ring->jobs_new, job);
 	job->held = HELD_NEW;
 	row->flags |= ROW_JOB;
 	ring->stats.jobs++;
@@ -74,14 +68,7 @@ struct peal__sqe *peal__job_new(struct peal_ring *ring, struct peal__row *row,
 
 static void forget_new(struct peal_ring *ring, struct peal__job *job)
 {
-	if (job->prev)
-		job->prev->next = job->next;
-	else
-		ring->jobs_new = job->next;
-	if (job->next)
-		job->next->prev = job->prev;
-	else
-		ring->jobs_last = job->prev;
+	peal__jobs_unlink(&ring->jobs_new, job);
 	job->held = HELD_NOT;
 }
 
@@ -106,7 +93,7 @@ void peal__jobs_submit(struct peal_ring *ring)
 {
 	struct peal__job *job;
 
-	while ((job = ring->jobs_new) != NULL) {
+	while ((job = ring->jobs_new.first) != NULL) {
 		int rc;
 
 		forget_new(ring, job);

@@ -9,7 +9,7 @@
 #define PEAL_LIB_WORK_H
 
 #include <stddef.h>
-#include "lib/sqe.h"
+#include "lib/ring.h"
 
 enum peal__job_state {		/* the pool's, under its lock */
 	JOB_NONE,
@@ -35,6 +35,31 @@ struct peal__job {
 	uint8_t held;		/* enum peal__job_held */
 	_Alignas(4) uint8_t state;	/* enum peal__job_state */
 };
+
+static inline void peal__jobs_append(struct peal__jobs *list,
+				     struct peal__job *job)
+{
+	job->next = NULL;
+	job->prev = list->last;
+	if (list->last)
+		list->last->next = job;
+	else
+		list->first = job;
+	list->last = job;
+}
+
+static inline void peal__jobs_unlink(struct peal__jobs *list,
+				     struct peal__job *job)
+{
+	if (job->prev)
+		job->prev->next = job->next;
+	else
+		list->first = job->next;
+	if (job->next)
+		job->next->prev = job->prev;
+	else
+		list->last = job->prev;
+}
 
 /* shim/pool.c: threads, started when there is work and kept to max_threads. */
 struct peal__pool;

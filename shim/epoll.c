@@ -36,12 +36,8 @@
 #define EVENTS 128
 #define MOST_FDS (1u << 20)
 
-struct list {
-	struct peal__job *first, *last;
-};
-
 struct watch {
-	struct list held;
+	struct peal__jobs held;
 	uint32_t mask;		/* what epoll was asked for */
 	uint8_t paused;		/* a multishot op waits for room */
 	uint8_t copy;		/* closed by the user; close it after the last */
@@ -54,35 +50,12 @@ struct epoll {
 	struct watch *watches;
 	uint32_t held;		/* ops that wait */
 	uint32_t paused;	/* watches that are */
-	struct list late;
+	struct peal__jobs late;
 	struct peal__cqe *cqes;
 	uint32_t cq_head, cq_tail;
 	uint32_t sq_entries, cq_entries;
 	struct peal__sqe *sqes;
 };
-
-static void append(struct list *list, struct peal__job *job)
-{
-	job->next = NULL;
-	job->prev = list->last;
-	if (list->last)
-		list->last->next = job;
-	else
-		list->first = job;
-	list->last = job;
-}
-
-static void unlink_job(struct list *list, struct peal__job *job)
-{
-	if (job->prev)
-		job->prev->next = job->next;
-	else
-		list->first = job->next;
-	if (job->next)
-		job->next->prev = job->prev;
-	else
-		list->last = job->prev;
-}
 
 static struct peal__job *job_of(struct peal_ring *ring, uint64_t user_data)
 {
@@ -126,7 +99,7 @@ static void complete(struct peal_ring *ring, uint64_t user_data, int res)
 	job->sqe.user_data = user_data;
 	job->result = res;
 	job->held = HELD_LATE;
-	append(&epoll->late, job);
+	peal__jobs_append(&epoll->late, job);
 }
 
 static void flush_late(struct epoll *epoll)
@@ -134,7 +107,7 @@ static void flush_late(struct epoll *epoll)
 	struct peal__job *job;
 
 	while ((job = epoll->late.first) != NULL && cq_room(epoll)) {
-		unlink_job(&epoll->late, job);
+		peal__jobs_unlink(&epoll->late, job);
 		job->held = HELD_NOT;
 		put_cqe(epoll, job->sqe.user_data, (int)job->result, 0);
 	}
@@ -169,7 +142,7 @@ static int tell_epoll(struct epoll *epoll, int fd)
 
 		for (job = watch->held.first; job; job = job->next)
 			job->held = HELD_ORPHAN;
-		watch->held = (struct list){ NULL, NULL };
+		watch->held = (struct peal__jobs){ NULL, NULL };
 	}
 	return epoll_ctl(epoll->fd, EPOLL_CTL_ADD, fd, &event) < 0 ? -errno
 								   : 0;
@@ -201,7 +174,7 @@ static int hold(struct peal_ring *ring, struct peal__job *job)
 		return rc == -EPERM ? READY_POOL : rc;
 	job->watch = fd;
 	job->held = HELD_FOR_FD;
-	append(&epoll->watches[fd].held, job);
+	peal__jobs_append(&epoll->watches[fd].held, job);
 	epoll->held++;
 	return 0;
 }
@@ -219,7 +192,7 @@ static void drop_copy(struct epoll *epoll, int fd)
 static void let_go(struct epoll *epoll, struct peal__job *job)
 {
 	if (job->held == HELD_FOR_FD)
-		unlink_job(&epoll->watches[job->watch].held, job);
+		peal__jobs_unlink(&epoll->watches[job->watch].held, job);
 	job->held = HELD_NOT;
 	epoll->held--;
 }
@@ -377,14 +350,14 @@ static int cancel(struct peal_ring *ring, uint64_t target)
 /* Ops held on a descriptor outlive it: they move to a copy. */
 static void keep_held(struct epoll *epoll, int fd)
 {
-	struct list held = epoll->watches[fd].held;
+	struct peal__jobs held = epoll->watches[fd].held;
 	struct peal__job *job;
 	int copy = fcntl(fd, F_DUPFD_CLOEXEC, 0);
 
 	if (copy < 0 || (uint32_t)copy >= epoll->watch_count)
 		return;
 	epoll_ctl(epoll->fd, EPOLL_CTL_DEL, fd, NULL);
-	epoll->watches[fd].held = (struct list){ NULL, NULL };
+	epoll->watches[fd].held = (struct peal__jobs){ NULL, NULL };
 	for (job = held.first; job; job = job->next) {
 		job->watch = copy;
 		if (job->sqe.fd == fd)
@@ -476,7 +449,8 @@ static int epoll_enter(struct peal_ring *ring, uint32_t wait_for,
 						queues->sq_mask]);
 	if (epoll->paused)
 		resume_paused(ring);
-	if (!wait_for || epoll->cq_head != epoll->cq_tail || ring->jobs_new)
+	if (!wait_for || epoll->cq_head != epoll->cq_tail ||
+	    ring->jobs_new.first)
 		timeout_ns = 0;
 	if (!timeout_ns && !epoll->held)
 		return 0;

@@ -20,15 +20,11 @@
 
 #define MAX_THREADS 64
 
-struct list {
-	struct peal__job *first, *last;
-};
-
 struct peal__pool {
 	pthread_mutex_t lock;
 	pthread_cond_t work;
-	struct list queue;
-	struct list done;
+	struct peal__jobs queue;
+	struct peal__jobs done;
 	unsigned max_threads;
 	unsigned threads;
 	unsigned idle;
@@ -56,43 +52,20 @@ void peal__pool_init(struct peal__pool *pool, unsigned max_threads,
 	pool->arg = arg;
 }
 
-static void append(struct list *list, struct peal__job *job)
-{
-	job->next = NULL;
-	job->prev = list->last;
-	if (list->last)
-		list->last->next = job;
-	else
-		list->first = job;
-	list->last = job;
-}
-
-static void unlink_job(struct list *list, struct peal__job *job)
-{
-	if (job->prev)
-		job->prev->next = job->next;
-	else
-		list->first = job->next;
-	if (job->next)
-		job->next->prev = job->prev;
-	else
-		list->last = job->prev;
-}
-
 /* With the lock held; runs one job without it. */
 static void run_one(struct peal__pool *pool)
 {
 	struct peal__job *job = pool->queue.first;
 	int first;
 
-	unlink_job(&pool->queue, job);
+	peal__jobs_unlink(&pool->queue, job);
 	pool->waiting--;
 	job->state = JOB_RUNNING;
 	pthread_mutex_unlock(&pool->lock);
 	job->result = peal__blocking_run(&job->sqe);
 	pthread_mutex_lock(&pool->lock);
 	first = !pool->done.first;
-	append(&pool->done, job);
+	peal__jobs_append(&pool->done, job);
 	if (first)
 		pool->wake(pool->arg);
 }
@@ -143,7 +116,7 @@ int peal__pool_submit(struct peal__pool *pool, struct peal__job *job)
 		pthread_mutex_unlock(&pool->lock);
 		return rc ? -rc : -EAGAIN;
 	}
-	append(&pool->queue, job);
+	peal__jobs_append(&pool->queue, job);
 	pool->waiting++;
 	job->state = JOB_QUEUED;
 	pthread_cond_signal(&pool->work);
@@ -158,7 +131,7 @@ int peal__pool_cancel(struct peal__pool *pool, struct peal__job *job)
 	pthread_mutex_lock(&pool->lock);
 	queued = job->state == JOB_QUEUED;
 	if (queued) {
-		unlink_job(&pool->queue, job);
+		peal__jobs_unlink(&pool->queue, job);
 		pool->waiting--;
 		job->state = JOB_NONE;
 	}
