@@ -41,7 +41,7 @@ static void list_free(struct list *list)
 	memset(list, 0, sizeof(*list));
 }
 
-/* --- completions ------------------------------------------------------- */
+/* --- completions ------------------------------------------------------ */
 
 static void publish(const struct peal__cqe *cqe)
 {
@@ -95,7 +95,7 @@ void script_complete(uint64_t user_data, int32_t res, uint32_t flags)
 	*(struct peal__cqe *)list_add(&backlog, sizeof(cqe)) = cqe;
 }
 
-/* --- the engine ---------------------------------------------------------- */
+/* --- the engine ------------------------------------------------------- */
 
 void script_answer(const struct peal__sqe *sqe)
 {
@@ -239,7 +239,7 @@ static const struct peal__engine engine = {
 	.explain = script_explain,
 };
 
-/* --- the ring -------------------------------------------------------------- */
+/* --- the ring --------------------------------------------------------- */
 
 static void behave(void)
 {
@@ -347,7 +347,7 @@ void script_is_idle(void)
 	ck_assert_uint_eq(ring->ready_tail, 0);
 }
 
-/* --- what was asked of the engine ------------------------------------------ */
+/* --- what was asked of the engine ------------------------------------- */
 
 size_t script_taken_count(void)
 {
@@ -428,7 +428,7 @@ int script_is_pending(uint64_t user_data)
 	return 0;
 }
 
-/* --- chance ------------------------------------------------------------------ */
+/* --- chance ----------------------------------------------------------- */
 
 static uint64_t random_state;
 

@@ -43,7 +43,7 @@ static void answers(peal_op op, int32_t res)
 	completes(script_cancel_data(op), res);
 }
 
-/* --- the entry ------------------------------------------------------------ */
+/* --- the entry -------------------------------------------------------- */
 
 SCRIPT_TEST(cancel_names_the_op_by_its_user_data)
 {
@@ -93,7 +93,7 @@ SCRIPT_TEST(cancels_are_counted)
 	ck_assert_uint_eq(ring->stats.cancels, 2);
 }
 
-/* --- refusals ---------------------------------------------------------------- */
+/* --- refusals --------------------------------------------------------- */
 
 SCRIPT_TEST(cancel_of_what_is_not_in_flight_is_enoent)
 {
@@ -161,7 +161,7 @@ SCRIPT_TEST(op_cannot_be_cancelled_by_its_own_last_handler)
 	ck_result(own_cancel, -ENOENT);
 }
 
-/* --- the answer and the completion, in both orders ----------------------------- */
+/* --- the answer and the completion, in both orders -------------------- */
 
 SCRIPT_TEST(answer_0_before_the_completion_ends_nothing)
 {
@@ -246,7 +246,7 @@ SCRIPT_TEST(each_watched_cancel_of_one_op_is_answered)
 	}
 }
 
-/* --- sent again -------------------------------------------------------------------- */
+/* --- sent again ------------------------------------------------------- */
 
 static void sent_again_after(int32_t answer)
 {
@@ -354,7 +354,7 @@ SCRIPT_TEST(cancel_sent_again_without_room_is_owed)
 	ck_assert_uint_eq(ring->owed, 0);
 }
 
-/* --- ops that no engine holds -------------------------------------------------------- */
+/* --- ops that no engine holds ----------------------------------------- */
 
 SCRIPT_TEST(cancelled_sleep_ends_in_the_next_turn_without_an_entry)
 {
@@ -406,7 +406,7 @@ SCRIPT_TEST(cancel_of_an_owed_cancel_does_not_lose_the_wish)
 	ck_assert_uint_eq(ring->owed, 0);
 }
 
-/* --- by fd, and all --------------------------------------------------------------------- */
+/* --- by fd, and all --------------------------------------------------- */
 
 SCRIPT_TEST(cancel_by_fd_asks_each_op_on_it_and_no_other)
 {

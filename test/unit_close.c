@@ -47,7 +47,7 @@ static void is_closed_by(peal_op op, int fd)
 	ck_assert_uint_eq(ring->gate, 0);
 }
 
-/* --- one fd ------------------------------------------------------------------ */
+/* --- one fd ----------------------------------------------------------- */
 
 SCRIPT_TEST(fd_without_ops_is_closed_at_once)
 {
@@ -206,7 +206,7 @@ SCRIPT_TEST(negative_fd_is_ebadf)
 	ck_assert_uint_eq(ring->draining, 0);
 }
 
-/* --- cancel and deadline of a close ------------------------------------------- */
+/* --- cancel and deadline of a close ----------------------------------- */
 
 SCRIPT_TEST(cancelled_close_that_waits_leaves_the_fd_open)
 {
@@ -279,7 +279,7 @@ SCRIPT_TEST(deadline_of_a_close_that_is_submitted_asks_the_engine)
 	ck_assert_uint_eq(ring->gate, 0);
 }
 
-/* --- the ring ------------------------------------------------------------------ */
+/* --- the ring --------------------------------------------------------- */
 
 static void has_closed(void)
 {

@@ -47,7 +47,7 @@ static void ends_with(peal_op op, int64_t result, uint32_t flags,
 	ck_assert_uint_eq(outcome(op)->flags, flags);
 }
 
-/* --- passing ---------------------------------------------------------------- */
+/* --- passing ---------------------------------------------------------- */
 
 SCRIPT_TEST(op_is_cancelled_when_its_deadline_passes_not_before)
 {
@@ -155,7 +155,7 @@ SCRIPT_TEST(deadline_far_away_is_clamped)
 	completes(op, 1);
 }
 
-/* --- refused ------------------------------------------------------------------- */
+/* --- refused ---------------------------------------------------------- */
 
 SCRIPT_TEST(deadline_of_what_is_not_in_flight_is_enoent)
 {
@@ -193,7 +193,7 @@ SCRIPT_TEST(unknown_flag_is_einval_and_changes_nothing)
 	ck_assert_uint_eq(script_cancels(op), 0);
 }
 
-/* --- replaced, removed ------------------------------------------------------------ */
+/* --- replaced, removed ------------------------------------------------ */
 
 SCRIPT_TEST(second_deadline_replaces_the_first)
 {
@@ -251,7 +251,7 @@ SCRIPT_TEST(deadline_may_be_set_again_after_it_passed)
 	ends_with(op, -ETIMEDOUT, PEAL_TIMED_OUT, 2);
 }
 
-/* --- and cancels -------------------------------------------------------------------- */
+/* --- and cancels ------------------------------------------------------ */
 
 SCRIPT_TEST(cancel_before_the_deadline_names_the_result)
 {
@@ -295,7 +295,7 @@ SCRIPT_TEST(cancel_by_a_timer_of_the_same_turn_comes_before_a_later_deadline)
 	ends_with(victim, -ECANCELED, PEAL_CANCELLED, 1);
 }
 
-/* --- two stages ---------------------------------------------------------------------- */
+/* --- two stages ------------------------------------------------------- */
 
 SCRIPT_TEST(early_deadline_calls_the_handler_and_again_at_the_end)
 {
@@ -400,7 +400,7 @@ SCRIPT_TEST(early_handler_may_cancel_and_set_another_deadline)
 	ck_assert_uint_eq(ring->wheel.count, 0);
 }
 
-/* --- of sleeps ------------------------------------------------------------------------- */
+/* --- of sleeps -------------------------------------------------------- */
 
 SCRIPT_TEST(deadline_before_the_end_of_a_sleep_ends_it_and_is_counted)
 {

@@ -22,7 +22,7 @@ static void says(const char *word)
 		      peal_open_reason(), word);
 }
 
-/* --- the list ------------------------------------------------------------- */
+/* --- the list --------------------------------------------------------- */
 
 BARE_TEST(nothing_is_disabled_by_default)
 {
@@ -123,7 +123,7 @@ BARE_TEST(ring_with_an_unknown_word_does_not_open_and_leaks_nothing)
 	ck_assert_uint_eq(alloc_outstanding(), 0);
 }
 
-/* --- what the ring does without it ----------------------------------------------- */
+/* --- what the ring does without it ------------------------------------ */
 
 static struct peal__uring *uring_without(const char *feature)
 {

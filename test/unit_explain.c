@@ -38,7 +38,7 @@ static peal_op start_read(void)
 	return peal_read(ring, 42, bytes, 8, 0, 0, on_done, NULL);
 }
 
-/* --- the dump -------------------------------------------------------------- */
+/* --- the dump --------------------------------------------------------- */
 
 SCRIPT_TEST(dump_of_an_idle_ring_is_one_line)
 {
@@ -108,7 +108,7 @@ SCRIPT_TEST(dump_tells_what_goes_on_by_itself)
 	dumps("in flight, full transfer");
 }
 
-/* --- explain --------------------------------------------------------------- */
+/* --- explain ---------------------------------------------------------- */
 
 static void explain(void)
 {
@@ -168,7 +168,7 @@ SCRIPT_TEST(reason_of_any_length_is_cut_not_overrun)
 			  sizeof(ring->reason) - 1);
 }
 
-/* --- the statistics ----------------------------------------------------------- */
+/* --- the statistics --------------------------------------------------- */
 
 SCRIPT_TEST(statistics_write_no_more_than_their_size)
 {

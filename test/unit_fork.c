@@ -36,7 +36,7 @@ static void stops(void (*body)(void *), void *arg, const char *op,
 		      last_words, why);
 }
 
-/* --- every function, as a table -------------------------------------------- */
+/* --- every function, as a table --------------------------------------- */
 
 struct call {
 	const char *op;
@@ -193,7 +193,7 @@ static const struct call calls[] = {
 
 #define CALLS (sizeof(calls) / sizeof(*calls))
 
-/* --- a ring that is closed ------------------------------------------------------ */
+/* --- a ring that is closed -------------------------------------------- */
 
 static void use_after_close(void *arg)
 {
@@ -235,7 +235,7 @@ BARE_TEST(closed_ring_is_known_as_closed_for_a_while)
 	stops(use_after_many_closes, NULL, "nop", "the ring is closed");
 }
 
-/* --- another thread ----------------------------------------------------------------- */
+/* --- another thread --------------------------------------------------- */
 
 static void *call_in_thread(void *arg)
 {
@@ -349,7 +349,7 @@ BARE_TEST(thread_whose_close_timed_out_may_end)
 				  sizeof(last_words)), 0);
 }
 
-/* --- a fork -------------------------------------------------------------------------- */
+/* --- a fork ----------------------------------------------------------- */
 
 static void use_the_parents_ring(void *arg)
 {
@@ -424,7 +424,7 @@ TEST(child_of_a_child_may_open_a_ring)
 				  sizeof(last_words)), 0);
 }
 
-/* --- other misuse ----------------------------------------------------------------------- */
+/* --- other misuse ----------------------------------------------------- */
 
 static void release_without_hold(void *arg)
 {
@@ -463,7 +463,7 @@ BARE_TEST(message_names_the_condition)
 	      "[ring->holds > 0]");
 }
 
-/* --- the list of rings --------------------------------------------------------------------- */
+/* --- the list of rings ------------------------------------------------ */
 
 BARE_TEST(rings_leave_the_list_in_any_order)
 {

@@ -69,7 +69,7 @@ static void ends_with(peal_op op, int64_t result, size_t at)
 	ck_assert_uint_eq(peal__rows_live(ring), 0);
 }
 
-/* --- all of it ------------------------------------------------------------ */
+/* --- all of it -------------------------------------------------------- */
 
 SCRIPT_TEST(transfer_in_one_step_is_one_entry)
 {
@@ -179,7 +179,7 @@ SCRIPT_TEST(steps_of_a_transfer_carry_its_handle)
 	ck_assert_uint_eq(script_taken(1)->user_data, (uint64_t)op);
 }
 
-/* --- nothing moved --------------------------------------------------------------- */
+/* --- nothing moved ---------------------------------------------------- */
 
 SCRIPT_TEST(end_of_file_ends_a_read_with_what_was_read)
 {
@@ -215,7 +215,7 @@ SCRIPT_TEST(send_that_moves_nothing_is_eio_after_some_tries)
 	nothing_written(SEND);
 }
 
-/* --- interruptions ------------------------------------------------------------------ */
+/* --- interruptions ---------------------------------------------------- */
 
 static void interrupted_by(int error)
 {
@@ -288,7 +288,7 @@ SCRIPT_TEST(progress_starts_the_count_of_tries_again)
 	ends_with(op, LEN, LEN);
 }
 
-/* --- errors, cancels, deadlines --------------------------------------------------------- */
+/* --- errors, cancels, deadlines --------------------------------------- */
 
 SCRIPT_TEST(error_after_some_progress_says_how_far_it_went)
 {

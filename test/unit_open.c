@@ -27,7 +27,7 @@ static void refuses(const struct peal_ring_options *options, int error,
 #define REFUSES(options, error, ...)                                      \
 	refuses(options, error, (const char *const[]){ __VA_ARGS__, NULL })
 
-/* --- options ---------------------------------------------------------------- */
+/* --- options ---------------------------------------------------------- */
 
 BARE_TEST(too_many_entries_are_refused_with_the_most)
 {
@@ -186,7 +186,7 @@ BARE_TEST(reason_is_empty_after_an_open_that_went_well)
 	close_ring(opened);
 }
 
-/* --- an allocator that fails ------------------------------------------------------ */
+/* --- an allocator that fails ------------------------------------------ */
 
 static void fails_at_every_call(int and_after)
 {
@@ -282,7 +282,7 @@ BARE_TEST(memory_of_libc_is_aligned_and_zeroed)
 	close_ring(opened);
 }
 
-/* --- SIGPIPE ------------------------------------------------------------------------ */
+/* --- SIGPIPE ---------------------------------------------------------- */
 
 static int sigpipe_is_blocked(void)
 {

@@ -204,7 +204,7 @@ SCRIPT_TEST(receive_of_nothing_is_einval)
 	ck_assert_uint_eq(peal_ring_in_flight(ring), 0);
 }
 
-/* --- nobody wants it ---------------------------------------------------------- */
+/* --- nobody wants it -------------------------------------------------- */
 
 SCRIPT_TEST(descriptor_that_nobody_waits_for_is_closed)
 {

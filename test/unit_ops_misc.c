@@ -40,7 +40,7 @@ static void last_call(peal_op op, unsigned calls, int64_t result, int more)
 	ck_assert_int_eq(peal_op_in_flight(ring, op), more);
 }
 
-/* --- the entries ----------------------------------------------------------- */
+/* --- the entries ------------------------------------------------------ */
 
 SCRIPT_TEST(accept_asks_for_many_and_for_close_on_exec)
 {
@@ -72,7 +72,7 @@ SCRIPT_TEST(plain_poll_asks_for_one)
 	last_call(op, 1, POLLOUT, 0);
 }
 
-/* --- it goes on --------------------------------------------------------------- */
+/* --- it goes on ------------------------------------------------------- */
 
 SCRIPT_TEST(completions_with_more_come_one_by_one)
 {
@@ -163,7 +163,7 @@ SCRIPT_TEST(full_completion_queue_ends_no_multishot)
 	ck_assert_uint_eq(ring->stats.rearmed, 5);
 }
 
-/* --- cancel and deadline -------------------------------------------------------- */
+/* --- cancel and deadline ---------------------------------------------- */
 
 SCRIPT_TEST(good_result_after_a_cancel_ends_it_and_is_told)
 {
@@ -242,7 +242,7 @@ SCRIPT_TEST(early_deadline_of_a_multishot_is_told_in_two_stages)
 	last_call(op, 2, -ETIMEDOUT, 0);
 }
 
-/* --- one-shots --------------------------------------------------------------------- */
+/* --- one-shots -------------------------------------------------------- */
 
 static void goes_on_as_one_shots(peal_op op)
 {

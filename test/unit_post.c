@@ -25,7 +25,7 @@ static int post(unsigned number)
 	return peal_post(ring, note, (void *)(uintptr_t)number);
 }
 
-/* --- one thread -------------------------------------------------------------- */
+/* --- one thread ------------------------------------------------------- */
 
 SCRIPT_TEST(post_runs_in_the_next_turn_not_in_the_call)
 {
@@ -249,7 +249,7 @@ SCRIPT_TEST(signal_handler_may_post)
 	ck_assert_int_eq(script_turn(), 2);
 }
 
-/* --- two threads ---------------------------------------------------------------- */
+/* --- two threads ------------------------------------------------------ */
 
 #define EACH 100000u
 

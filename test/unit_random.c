@@ -38,7 +38,7 @@ static struct entry ledger[OPS];
 static uint64_t stale;		/* how many were sent */
 static char buf[LEN];
 
-/* --- what the ledger says ------------------------------------------------ */
+/* --- what the ledger says --------------------------------------------- */
 
 static void expect(struct entry *entry, int64_t result, int more)
 {
@@ -154,7 +154,7 @@ static void is_asked(struct entry *entry, int why, int held)
 		expect(entry, entry->asked, 0);
 }
 
-/* --- random things ------------------------------------------------------------- */
+/* --- random things ---------------------------------------------------- */
 
 static struct entry *any_alive(void)
 {
@@ -271,7 +271,7 @@ static void deadline_one(void)
 	entry->deadline_ns = script.now + ns;
 }
 
-/* --- random completions ------------------------------------------------------------ */
+/* --- random completions ----------------------------------------------- */
 
 static int32_t random_result(const struct entry *entry)
 {
@@ -429,7 +429,7 @@ static void on_taken(const struct peal__sqe *sqe)
 		      (unsigned long long)sqe->addr);
 }
 
-/* --- the test ---------------------------------------------------------------------- */
+/* --- the test --------------------------------------------------------- */
 
 static void turn_and_compare(void)
 {

@@ -33,7 +33,7 @@ static void completes(uint64_t user_data, int32_t res, uint32_t flags)
 	script_turn();
 }
 
-/* --- completions that belong to nobody ---------------------------------- */
+/* --- completions that belong to nobody -------------------------------- */
 
 SCRIPT_TEST(result_and_flags_of_the_engine_reach_the_handler)
 {
@@ -254,7 +254,7 @@ SCRIPT_TEST(more_of_a_plain_op_leaves_it_in_flight)
 	ck_assert_uint_eq(outcome(op)->terminal, 1);
 }
 
-/* --- errors ------------------------------------------------------------------ */
+/* --- errors ----------------------------------------------------------- */
 
 static const int ended[] = { -EINTR, -ECANCELED, -512, -513, -514, -515, -516 };
 #define ENDED (sizeof(ended) / sizeof(*ended))

@@ -33,7 +33,7 @@ static void completes(uint64_t user_data, int32_t res, uint32_t flags)
 	script_turn();
 }
 
-/* --- an engine that refuses ---------------------------------------------------- */
+/* --- an engine that refuses ------------------------------------------- */
 
 static void passing_error_loses_nothing(int error)
 {
@@ -199,7 +199,7 @@ SCRIPT_TEST(failed_ring_with_nothing_in_flight_closes)
 	script_open();
 }
 
-/* --- the completion queue -------------------------------------------------------- */
+/* --- the completion queue --------------------------------------------- */
 
 SCRIPT_TEST(overflown_completions_come_in_order_and_none_is_lost)
 {
@@ -277,7 +277,7 @@ SCRIPT_TEST(slot_of_a_completion_is_given_back_before_its_handler_runs)
 	ck_assert_uint_eq(in_flight_seen, 0);
 }
 
-/* --- stop ---------------------------------------------------------------------------- */
+/* --- stop ------------------------------------------------------------- */
 
 static void on_done_stop(struct peal_ring *where,
 			 const struct peal_completion *done)
@@ -376,7 +376,7 @@ SCRIPT_TEST(stopped_turn_does_not_wait)
 	ck_assert_uint_eq(script.waits, 0);
 }
 
-/* --- the turn -------------------------------------------------------------------------- */
+/* --- the turn --------------------------------------------------------- */
 
 SCRIPT_TEST(run_without_a_reason_returns_at_once)
 {

@@ -29,7 +29,7 @@ static void completes(uint64_t user_data, int32_t res, uint32_t flags)
 	script_turn();
 }
 
-/* --- the entry -------------------------------------------------------------- */
+/* --- the entry -------------------------------------------------------- */
 
 SCRIPT_TEST(entry_is_zero_but_for_what_the_op_says)
 {
@@ -84,7 +84,7 @@ SCRIPT_TEST(entries_are_counted_by_opcode)
 	ck_assert_uint_eq(stats.in_flight, 4);
 }
 
-/* --- refusals --------------------------------------------------------------- */
+/* --- refusals --------------------------------------------------------- */
 
 static void refused(peal_op answer, int error)
 {
@@ -141,7 +141,7 @@ SCRIPT_TEST(closing_ring_refuses_everything_but_cancels)
 	ck_assert_int_gt(peal_cancel_all(ring, 0, on_done, NULL), 0);
 }
 
-/* --- plain calls -------------------------------------------------------------- */
+/* --- plain calls ------------------------------------------------------ */
 
 SCRIPT_TEST(call_that_cannot_block_is_made_where_the_engine_lacks_the_op)
 {
@@ -231,7 +231,7 @@ SCRIPT_TEST(op_without_a_plain_call_says_so)
 	ck_assert_int_eq(peal__blocking_run(&sqe), -EOPNOTSUPP);
 }
 
-/* --- a full submission queue ---------------------------------------------------- */
+/* --- a full submission queue ------------------------------------------ */
 
 SCRIPT_TEST(full_queue_is_flushed_without_running_a_handler)
 {
@@ -308,7 +308,7 @@ SCRIPT_TEST(no_entry_is_overwritten_before_it_is_taken)
 	}
 }
 
-/* --- what is owed ------------------------------------------------------------------ */
+/* --- what is owed ----------------------------------------------------- */
 
 SCRIPT_TEST(cancel_that_finds_no_room_is_paid_by_the_next_turn)
 {

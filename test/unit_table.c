@@ -39,7 +39,7 @@ static void wear_out(uint32_t index)
 		(int64_t)(LAST_GENERATION << PEAL__ROW_BITS | index);
 }
 
-/* --- handles ------------------------------------------------------------- */
+/* --- handles ---------------------------------------------------------- */
 
 SCRIPT_TEST(first_handle_is_row_1_generation_1)
 {
@@ -215,7 +215,7 @@ SCRIPT_TEST(what_is_no_handle_finds_nothing)
 		ring, op + (peal_op)PEAL__GENERATION));
 }
 
-/* --- limits ------------------------------------------------------------------ */
+/* --- limits ----------------------------------------------------------- */
 
 SCRIPT_TEST(op_beyond_max_ops_is_refused_and_takes_nothing)
 {
@@ -264,7 +264,7 @@ SCRIPT_TEST(full_table_has_room_for_1024_cancels_more)
 	ck_result(start_on(3), -EAGAIN);
 }
 
-/* --- the lists by fd ------------------------------------------------------------ */
+/* --- the lists by fd -------------------------------------------------- */
 
 static unsigned on_fd(int fd)
 {

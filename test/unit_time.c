@@ -9,7 +9,7 @@ SCRIPT_SYSTEM
 
 #define MAX_DUE ((UINT64_C(1) << 62) - 1)
 
-/* --- the model ------------------------------------------------------------ */
+/* --- the model -------------------------------------------------------- */
 
 #define MOST 100000
 
@@ -183,7 +183,7 @@ SCRIPT_TEST(hundred_thousand_timers_fire_in_order)
 	ck_assert_uint_eq(peal_ring_in_flight(ring), 0);
 }
 
-/* --- the next one -------------------------------------------------------------- */
+/* --- the next one ----------------------------------------------------- */
 
 SCRIPT_TEST(next_time_is_exact_while_few_timers_stand_first)
 {
@@ -332,7 +332,7 @@ SCRIPT_TEST(no_time_is_beyond_the_last_level_of_the_wheel)
 	ck_assert(finished(op));
 }
 
-/* --- handlers that change the batch they are in ---------------------------------- */
+/* --- handlers that change the batch they are in ----------------------- */
 
 static peal_op victims[4];
 static unsigned ran;
@@ -436,7 +436,7 @@ SCRIPT_TEST(handlers_that_do_random_things_lose_no_timer)
 	}
 }
 
-/* --- sleeps ------------------------------------------------------------------------ */
+/* --- sleeps ----------------------------------------------------------- */
 
 SCRIPT_TEST(sleep_again_of_what_is_no_sleep_is_einval)
 {

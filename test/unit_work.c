@@ -77,7 +77,7 @@ static void set_up(void)
 	make_pipe(gate);
 }
 
-/* --- from start to end ------------------------------------------------------- */
+/* --- from start to end ------------------------------------------------ */
 
 SCRIPT_TEST(op_the_engine_lacks_runs_on_the_pool)
 {
@@ -200,7 +200,7 @@ SCRIPT_TEST(full_transfer_is_a_job_per_step)
 	ck_assert_uint_eq(ring->stats.jobs, 3);
 }
 
-/* --- cancel ----------------------------------------------------------------------- */
+/* --- cancel ----------------------------------------------------------- */
 
 SCRIPT_TEST(job_that_is_new_is_taken_back)
 {
@@ -292,7 +292,7 @@ SCRIPT_TEST(deadline_of_a_job_that_runs_is_told_early)
 	ck_assert_uint_eq(outcome(busy[1])->flags, PEAL_TIMED_OUT);
 }
 
-/* --- stop, forged completions, closes ---------------------------------------------- */
+/* --- stop, forged completions, closes --------------------------------- */
 
 static void on_done_stop(struct peal_ring *where,
 			 const struct peal_completion *done)
@@ -387,7 +387,7 @@ SCRIPT_TEST(ring_closes_when_its_jobs_have_run)
 	script_open();
 }
 
-/* --- the pool by itself --------------------------------------------------------------- */
+/* --- the pool by itself ----------------------------------------------- */
 
 static unsigned woken;
 
