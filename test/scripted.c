@@ -356,7 +356,7 @@ size_t script_taken_count(void)
 
 const struct peal__sqe *script_taken(size_t at)
 {
-	ck_assert_uint_lt(at, taken.count);
+	HOLDS(at < taken.count);
 	return (const struct peal__sqe *)taken.items + at;
 }
 
@@ -414,7 +414,7 @@ size_t script_pending_count(void)
 
 const struct peal__sqe *script_pending(size_t at)
 {
-	ck_assert_uint_lt(at, pending.count);
+	HOLDS(at < pending.count);
 	return (const struct peal__sqe *)pending.items + at;
 }
 

@@ -55,6 +55,14 @@
 	}								\
 	static void name##_script(void)
 
+/* An assertion for a loop that runs a million times: libcheck's own note
+ * every line they pass. */
+#define HOLDS(cond)							\
+	do {								\
+		if (!(cond))						\
+			ck_abort_msg("does not hold: %s", #cond);	\
+	} while (0)
+
 struct script {
 	uint64_t now;		/* the clock */
 

@@ -65,10 +65,10 @@ static void compare(struct entry *entry)
 {
 	unsigned at;
 
-	ck_assert_msg(entry->seen == entry->expected,
-		      "op %llx (kind %d): %u completions, not %u",
-		      (unsigned long long)entry->op, entry->kind, entry->seen,
-		      entry->expected);
+	if (entry->seen != entry->expected)
+		ck_abort_msg("op %llx (kind %d): %u completions, not %u",
+			     (unsigned long long)entry->op, entry->kind,
+			     entry->seen, entry->expected);
 	for (at = 0; at < entry->seen; at++)
 		ck_assert_msg(
 			entry->got[at].result == entry->expect[at].result &&

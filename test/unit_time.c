@@ -33,9 +33,9 @@ static void on_fired(struct peal_ring *where,
 
 	if (done->result == -ECANCELED)
 		return;
-	ck_result(done->result, 0);
-	ck_assert(timer->armed);
-	ck_assert_uint_le(timer->due_ns, where->now);
+	HOLDS(done->result == 0);
+	HOLDS(timer->armed);
+	HOLDS(timer->due_ns <= where->now);
 	fired[fired_count++] = *timer;
 	timer->armed = 0;
 }
@@ -43,7 +43,7 @@ static void on_fired(struct peal_ring *where,
 static void arm(struct timer *timer, uint64_t ns)
 {
 	timer->op = peal_sleep(ring, ns, 0, on_fired, timer);
-	ck_assert_int_gt(timer->op, 0);
+	HOLDS(timer->op > 0);
 	timer->due_ns = ns > MAX_DUE - script.now ? MAX_DUE : script.now + ns;
 	timer->age = age++;
 	timer->armed = 1;
@@ -51,14 +51,14 @@ static void arm(struct timer *timer, uint64_t ns)
 
 static void move(struct timer *timer, uint64_t ns)
 {
-	ck_result(peal_sleep_again(ring, timer->op, ns), 0);
+	HOLDS(peal_sleep_again(ring, timer->op, ns) == 0);
 	timer->due_ns = ns > MAX_DUE - script.now ? MAX_DUE : script.now + ns;
 	timer->age = age++;
 }
 
 static void disarm(struct timer *timer)
 {
-	ck_result(peal_cancel(ring, timer->op, 0, NULL, NULL), 0);
+	HOLDS(peal_cancel(ring, timer->op, 0, NULL, NULL) == 0);
 	timer->armed = 0;
 }
 
@@ -69,19 +69,19 @@ static void agrees(void)
 	unsigned at;
 
 	for (at = 1; at < fired_count; at++)
-		ck_assert(fired[at - 1].due_ns < fired[at].due_ns ||
-			  (fired[at - 1].due_ns == fired[at].due_ns &&
-			   fired[at - 1].age < fired[at].age));
+		HOLDS(fired[at - 1].due_ns < fired[at].due_ns ||
+		      (fired[at - 1].due_ns == fired[at].due_ns &&
+		       fired[at - 1].age < fired[at].age));
 	fired_count = 0;
 	for (at = 0; at < timer_count; at++) {
 		if (!timers[at].armed)
 			continue;
-		ck_assert_uint_gt(timers[at].due_ns, script.now);
+		HOLDS(timers[at].due_ns > script.now);
 		if (timers[at].due_ns < next)
 			next = timers[at].due_ns;
 	}
 	/* It may say "earlier", to look again; never later. */
-	ck_assert_uint_le(peal__timer_next(ring), next);
+	HOLDS(peal__timer_next(ring) <= next);
 }
 
 /* Spans from nothing to years, each power of two as likely as any other. */
@@ -422,10 +422,8 @@ SCRIPT_TEST(handlers_that_do_random_things_lose_no_timer)
 			advance();
 			fired_count = 0;
 			for (at = 0; at < timer_count; at++)
-				ck_assert_int_eq(timers[at].armed,
-						 timers[at].armed &&
-						 peal_op_in_flight(
-							 ring, timers[at].op));
+				HOLDS(!timers[at].armed ||
+				      peal_op_in_flight(ring, timers[at].op));
 		}
 		for (at = 0; at < timer_count; at++)
 			if (timers[at].armed)
