@@ -41,6 +41,8 @@ void peal__full_write(struct peal_ring *ring, struct peal__row *row,
 
 static void advance(struct store *store, uint64_t moved)
 {
+	MUST(moved <= store->left, "the engine moved more than was asked for",
+	     "full transfer");
 	store->next += moved;
 	store->left -= moved;
 	store->moved += moved;
@@ -125,6 +127,7 @@ static peal_op start_full(struct peal_ring *ring, unsigned opcode, peal_fd fd,
 	}
 	row = &ring->rows[(uint64_t)op & PEAL__ROW_MASK];
 	row->flags |= ROW_FULL;
+	row->entry_flags = (uint8_t)flags;
 	row->arg = second;
 	store = store_of(ring, row);
 	store->next = (char *)(uintptr_t)buf;

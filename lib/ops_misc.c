@@ -54,6 +54,7 @@ peal_op peal__start_multishot(struct peal_ring *ring, unsigned opcode,
 		return op;
 	row = &ring->rows[(uint64_t)op & PEAL__ROW_MASK];
 	row->flags |= ROW_MULTI;
+	row->entry_flags = (uint8_t)flags;
 	if (ring->no_multishot)
 		row->flags |= ROW_ONESHOT;
 	row->arg = arg;

@@ -259,7 +259,7 @@ static int is_passing(int error)
 }
 
 /* One system call, and none when completions are there and nothing is new. */
-static int enter(struct peal_ring *ring, uint64_t timeout_ns)
+static int enter(struct peal_ring *ring, uint64_t timeout_ns, int may_wait)
 {
 	struct peal__queues *queues = &ring->queues;
 	int rc;
@@ -272,7 +272,7 @@ static int enter(struct peal_ring *ring, uint64_t timeout_ns)
 		/* The kernel is short of memory or of room for completions:
 		 * let something finish before the next attempt. */
 		ring->stats.retried++;
-		if (!cq_ready(ring))
+		if (may_wait && !cq_ready(ring))
 			ring->engine->enter(ring, 1, PEAL_MS);
 	}
 	return rc < 0 && !is_passing(rc) ? rc : 0;
@@ -287,6 +287,7 @@ static int may_sleep(struct peal_ring *ring)
 
 int peal__turn(struct peal_ring *ring, uint64_t timeout_ns)
 {
+	int may_wait = timeout_ns != 0;
 	uint64_t before = ring->stats.completions + ring->stats.posts;
 	int rc;
 
@@ -300,7 +301,7 @@ int peal__turn(struct peal_ring *ring, uint64_t timeout_ns)
 	timeout_ns = wait_ns(ring, timeout_ns);
 	if (timeout_ns && !may_sleep(ring))
 		timeout_ns = 0;
-	rc = enter(ring, timeout_ns);
+	rc = enter(ring, timeout_ns, may_wait);
 	atomic_store_explicit(&ring->sleeping, 0, memory_order_relaxed);
 	if (peal__unlikely(rc < 0)) {
 		ring->failed = rc;

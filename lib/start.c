@@ -171,14 +171,16 @@ void peal__start_again(struct peal_ring *ring, struct peal__row *row)
 	int fd = row->opcode == PEAL__OP_ASYNC_CANCEL ? -1 : row->fd;
 
 	if (!peal__can(ring, row->opcode)) {
-		fill_again(ring, row, peal__job_new(ring, row, 0));
+		fill_again(ring, row,
+			   peal__job_new(ring, row, row->entry_flags));
 		return;
 	}
 	if (!peal__sq_room(ring) && peal__sq_flush(ring) < 0) {
 		peal__owe(ring, row, ROW_OWED);
 		return;
 	}
-	sqe = peal__sqe_fill(ring, row->opcode, fd, 0, (uint64_t)row->op);
+	sqe = peal__sqe_fill(ring, row->opcode, fd, row->entry_flags,
+			     (uint64_t)row->op);
 	fill_again(ring, row, sqe);
 }
 

@@ -64,7 +64,7 @@ peal__inline struct peal__row *peal__row_take(struct peal_ring *ring,
 	row->started_ms = ring->now_ms;
 	row->flags = 0;		/* these three are one store */
 	row->opcode = (uint8_t)opcode;
-	row->pad = 0;
+	row->entry_flags = 0;
 	peal__row_link(ring, row, index, fd);
 	return row;
 }

@@ -54,7 +54,7 @@ struct peal__row {
 	uint32_t arg;		/* multishot: flags to start it again with */
 	uint16_t flags;		/* ROW_* ; 0 for a plain op */
 	uint8_t opcode;
-	uint8_t pad;
+	uint8_t entry_flags;	/* PEAL_ASYNC, for entries written again */
 };
 
 _Static_assert(sizeof(struct peal__row) == 64, "a row is one cache line");

@@ -13,6 +13,8 @@
 #include "lib/uring.h"
 
 #define LEAST_ENTRIES 64u
+#define LAST_PAUSE_MS 32
+#define MOST_TRIES 20u	/* half a second, on a busy machine not too long */
 
 /* The order in which features are given up. */
 static const enum peal__feature newest_first[] = {
@@ -79,7 +81,7 @@ static void pause_ms(long ms)
 }
 
 /* Memory of rings just closed comes back late; then there is the limit; then
- * there are smaller rings. 1: try again. */
+ * there are smaller rings, and some more patience. 1: try again. */
 static int more_memory(struct peal__uring *uring, unsigned *tries)
 {
 	struct rlimit limit;
@@ -94,12 +96,14 @@ static int more_memory(struct peal__uring *uring, unsigned *tries)
 		pause_ms(1L << *tries);
 		return 1;
 	}
-	if (uring->got_entries <= LEAST_ENTRIES)
-		return 0;
-	uring->got_entries /= 2;
-	if (uring->got_cq > 2 * LEAST_ENTRIES)
-		uring->got_cq /= 2;
-	return 1;
+	if (uring->got_entries > LEAST_ENTRIES) {
+		uring->got_entries /= 2;
+		if (uring->got_cq > 2 * LEAST_ENTRIES)
+			uring->got_cq /= 2;
+		return 1;
+	}
+	pause_ms(LAST_PAUSE_MS);
+	return *tries < MOST_TRIES;
 }
 
 static int attach_fd(const struct peal_ring_options *options)

@@ -70,17 +70,17 @@ static const int counted = 1;
 
 BARE_TEST(nop_stays_within_its_budget_of_instructions)
 {
-	HOLD("nop", 108, 205);
+	HOLD("nop", 108, 212);
 }
 
 BARE_TEST(read_stays_within_its_budget_of_instructions)
 {
-	HOLD("read", 153, 207);
+	HOLD("read", 153, 214);
 }
 
 BARE_TEST(full_read_stays_within_its_budget_of_instructions)
 {
-	HOLD("read_full", 376, 209);
+	HOLD("read_full", 380, 216);
 }
 
 SUITE("cost")

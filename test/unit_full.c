@@ -119,6 +119,20 @@ SCRIPT_TEST(transfer_byte_by_byte_arrives)
 	ck_assert_uint_eq(ring->stats.resumed, LEN - 1);
 }
 
+SCRIPT_TEST(transfer_for_a_worker_goes_on_with_a_worker)
+{
+	peal_op op = peal_write_full(ring, 3, buf, LEN, OFFSET, PEAL_ASYNC,
+				     on_done, NULL);
+
+	script_turn();
+	ck_assert_uint_eq(script_entry(op)->flags, PEAL__SQE_ASYNC);
+	moves(op, 5);
+	asks_from(op, WRITE, 5);
+	ck_assert_uint_eq(script_entry(op)->flags, PEAL__SQE_ASYNC);
+	moves(op, LEN - 5);
+	ck_result(outcome(op)->result, LEN);
+}
+
 SCRIPT_TEST(transfer_of_nothing_is_one_entry_and_0)
 {
 	int kind;

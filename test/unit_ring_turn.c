@@ -85,10 +85,23 @@ SCRIPT_TEST(busy_engine_is_waited_for_and_counted)
 	script.fail_in = 1;
 	script.fail_times = 1;
 	script.fail_with = -EBUSY;
-	script_turn();
+	ck_ok(peal_ring_turn(ring, 5 * PEAL_MS));
 	ck_assert_uint_eq(ring->stats.retried, 1);
 	ck_assert_uint_eq(script.enters, 2);
 	ck_assert_uint_le(script.last_timeout_ns, PEAL_MS);
+	ck_assert_uint_eq(script_entries(op), 1);
+}
+
+SCRIPT_TEST(busy_engine_is_not_waited_for_in_a_turn_that_may_not_wait)
+{
+	peal_op op = start_read();
+
+	script.fail_in = 1;
+	script.fail_times = 1;
+	script.fail_with = -EBUSY;
+	script_turn();
+	ck_assert_uint_eq(script.enters, 1);
+	script_turn();
 	ck_assert_uint_eq(script_entries(op), 1);
 }
 
