@@ -149,8 +149,13 @@ static int uring_enter(struct peal_ring *ring, uint32_t wait_for,
 	int rc = 0;
 
 	if (peal__unlikely(!uring->wake_armed) &&
-	    !(uring->setup_flags & PEAL__SETUP_IOPOLL))
+	    !(uring->setup_flags & PEAL__SETUP_IOPOLL)) {
+		/* In a full queue there is no room for it: without it, the ring
+		 * must not sleep, or no post would wake it. */
+		if (!peal__sq_room(ring))
+			wait_for = 0;
 		arm_wake(ring, uring);
+	}
 	if (peal__unlikely(uring->notify_fd >= 0))
 		clear_notice(uring);
 	peal__store_release_u32(uring->sq_tail, queues->sq_tail);

@@ -284,6 +284,42 @@ TEST(rings_of_one_thread_post_to_each_other)
 	close_ring(sides[1]);
 }
 
+static void *post_later(void *arg)
+{
+	struct timespec soon = { 0, 20 * 1000000 };
+
+	(void)arg;
+	nanosleep(&soon, NULL);
+	post(ring, count, NULL);
+	return NULL;
+}
+
+TEST(post_wakes_a_ring_whose_submissions_just_filled_the_queue)
+{
+	struct peal_ring_options options = harness_options();
+	int fds[2], i;
+	peal_op ops[2];
+	uint64_t start;
+	pthread_t id;
+	char buf[2];
+
+	options.entries = 2;
+	reopen_ring(&options);
+	make_pipe(fds);
+	for (i = 0; i < 2; i++)
+		ops[i] = peal_read(ring, fds[0], buf + i, 1, PEAL_CURRENT, 0,
+				   on_done, NULL);
+	id = start_thread(post_later, NULL);
+	start = peal_ring_now(ring);
+	while (!run_count)
+		ck_ok(peal_ring_turn(ring, 5 * PEAL_S));
+	ck_assert_uint_lt(peal_ring_now(ring) - start, 4 * PEAL_S);
+	pthread_join(id, NULL);
+	for (i = 0; i < 2; i++)
+		ck_result(peal_cancel(ring, ops[i], 0, NULL, NULL), 0);
+	UNTIL(finished(ops[0]) && finished(ops[1]));
+}
+
 static unsigned volleys;
 
 static void volley_back(struct peal_ring *where, void *ctx)
