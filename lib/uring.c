@@ -170,8 +170,11 @@ static int uring_enter(struct peal_ring *ring, uint32_t wait_for,
 	    uring->setup_flags & PEAL__SETUP_DEFER_TASKRUN)
 		renew_notice(uring);
 	queues->sq_head = peal__load_acquire(uring->sq_head);
-	if (peal__load_acquire(uring->sq_flags) & PEAL__SQ_CQ_OVERFLOW)
+	if (peal__load_acquire(uring->sq_flags) & PEAL__SQ_CQ_OVERFLOW) {
 		ring->stats.cq_overflows++;
+		if (uring->notify_fd >= 0)	/* more than the queue holds */
+			signal_fd(uring->notify_fd);
+	}
 	if (uring->setup_flags & PEAL__SETUP_IOPOLL && rc >= 0 && wait_for &&
 	    *queues->cq_head == peal__load_acquire(queues->cq_tail))
 		iopoll_wait(uring, timeout_ns);

@@ -50,6 +50,8 @@ struct epoll {
 	struct watch *watches;
 	uint32_t held;		/* ops that wait */
 	uint32_t paused;	/* watches that are */
+	uint8_t whole_ms;	/* there is no epoll_pwait2() */
+	uint8_t embedded;	/* another loop waits for fd */
 	struct peal__jobs late;
 	struct peal__cqe *cqes;
 	uint32_t cq_head, cq_tail;
@@ -115,15 +117,33 @@ static void flush_late(struct epoll *epoll)
 
 /* --- waiting ----------------------------------------------------------- */
 
+/* Ops of one lane on a descriptor keep their order: while one cannot go on,
+ * those behind it are not tried. */
+enum { LANE_IN, LANE_OUT, LANE_ASIDE, LANES };
+
+static int is_aside(const struct peal__sqe *sqe)
+{
+	return (sqe->opcode == PEAL__OP_RECV ||
+		sqe->opcode == PEAL__OP_RECVMSG) &&
+	       sqe->op_flags & (MSG_OOB | MSG_ERRQUEUE);
+}
+
+static int lane_of(const struct peal__sqe *sqe, int fd)
+{
+	if (sqe->opcode == PEAL__OP_SPLICE)
+		return fd == sqe->fd ? LANE_OUT : LANE_IN;
+	if (is_aside(sqe))
+		return LANE_ASIDE;
+	return peal__ready_writes(sqe) ? LANE_OUT : LANE_IN;
+}
+
 /* The events that a held entry waits for. */
 static uint32_t events_of(const struct peal__sqe *sqe, int fd)
 {
 	if (sqe->opcode == PEAL__OP_POLL_ADD)
-		return sqe->op_flags;
-	if (sqe->opcode == PEAL__OP_SPLICE)
-		return fd == sqe->fd ? EPOLLOUT : EPOLLIN | EPOLLRDHUP;
-	return peal__ready_writes(sqe) ? EPOLLOUT
-				       : EPOLLIN | EPOLLPRI | EPOLLRDHUP;
+		return sqe->op_flags & 0xffff;	/* above are epoll's own */
+	return lane_of(sqe, fd) == LANE_OUT
+		       ? EPOLLOUT : EPOLLIN | EPOLLPRI | EPOLLRDHUP;
 }
 
 static int tell_epoll(struct epoll *epoll, int fd)
@@ -164,8 +184,10 @@ static int hold(struct peal_ring *ring, struct peal__job *job)
 	struct epoll *epoll = ring->engine_state;
 	int fd = fd_to_watch(&job->sqe), rc;
 
+	if (fd < 0)
+		return -EBADF;
 	if ((uint32_t)fd >= epoll->watch_count)
-		return -EMFILE;
+		return fcntl(fd, F_GETFD) < 0 ? -errno : -EMFILE;
 	if (!epoll->watches[fd].held.first)
 		epoll->watches[fd].mask = 0;
 	epoll->watches[fd].mask |= events_of(&job->sqe, fd);
@@ -263,11 +285,47 @@ static void start_held(struct peal_ring *ring, const struct peal__sqe *sqe)
 			return;
 	}
 	if (rc == READY_POOL && sqe->opcode == PEAL__OP_POLL_ADD)
-		rc = peal__ready_try(&job->sqe, &job->result);
+		rc = -EINVAL;	/* a file: ready at once or never */
 	if (rc == READY_POOL)
 		to_pool(ring, job);
 	else
 		complete(ring, sqe->user_data, rc);
+}
+
+/* A held entry's next attempt. The copy of a closed descriptor would be gone
+ * before a thread came to it, so that splice is made here. */
+static int try_held(struct peal_ring *ring, struct peal__job *job)
+{
+	const struct epoll *epoll = ring->engine_state;
+	struct peal__sqe once = job->sqe;
+	int rc = try_once(ring, job);
+
+	if (rc != READY_POOL || once.opcode != PEAL__OP_SPLICE ||
+	    !epoll->watches[job->watch].copy)
+		return rc;
+	once.op_flags |= SPLICE_F_NONBLOCK;
+	rc = (int)peal__blocking_run(&once);
+	return rc == -EAGAIN ? READY_WAIT : rc;
+}
+
+/* 0: it waits on, maybe for its other end now; else what became of it. */
+static int retry_job(struct peal_ring *ring, struct peal__job *job)
+{
+	int rc = try_held(ring, job);
+
+	if (rc == READY_WAIT && fd_to_watch(&job->sqe) == job->watch)
+		return 0;
+	let_go(ring->engine_state, job);
+	if (rc == READY_WAIT) {
+		rc = hold(ring, job);
+		if (rc == 0)
+			return 0;
+	}
+	if (rc == READY_POOL)
+		to_pool(ring, job);
+	else
+		complete(ring, job->sqe.user_data, rc);
+	return 1;
 }
 
 /* After an edge: everything held there that can go on, in order. */
@@ -275,25 +333,15 @@ static void retry_held(struct peal_ring *ring, int fd)
 {
 	struct epoll *epoll = ring->engine_state;
 	struct peal__job *job = epoll->watches[fd].held.first, *next;
-	int blocked[2] = { 0, 0 };
+	int blocked[LANES] = { 0 };
 
 	for (; job; job = next) {
-		int *stop = &blocked[peal__ready_writes(&job->sqe)];
-		int polls = job->sqe.opcode == PEAL__OP_POLL_ADD, rc;
+		int *stop = &blocked[lane_of(&job->sqe, fd)];
+		int polls = job->sqe.opcode == PEAL__OP_POLL_ADD;
 
 		next = job->next;
-		if (*stop && !polls)
-			continue;
-		rc = try_once(ring, job);
-		if (rc == READY_WAIT) {
-			*stop |= !polls;
-			continue;
-		}
-		let_go(epoll, job);
-		if (rc == READY_POOL)
-			to_pool(ring, job);
-		else
-			complete(ring, job->sqe.user_data, rc);
+		if (polls || !*stop)
+			*stop |= !retry_job(ring, job) && !polls;
 	}
 	drop_copy(epoll, fd);
 }
@@ -350,23 +398,31 @@ static int cancel(struct peal_ring *ring, uint64_t target)
 /* Ops held on a descriptor outlive it: they move to a copy. */
 static void keep_held(struct epoll *epoll, int fd)
 {
-	struct peal__jobs held = epoll->watches[fd].held;
+	struct watch *from = &epoll->watches[fd], *to;
 	struct peal__job *job;
 	int copy = fcntl(fd, F_DUPFD_CLOEXEC, 0);
 
-	if (copy < 0 || (uint32_t)copy >= epoll->watch_count)
+	if (copy < 0)
 		return;
+	if ((uint32_t)copy >= epoll->watch_count) {
+		close(copy);
+		return;
+	}
 	epoll_ctl(epoll->fd, EPOLL_CTL_DEL, fd, NULL);
-	epoll->watches[fd].held = (struct peal__jobs){ NULL, NULL };
-	for (job = held.first; job; job = job->next) {
+	to = &epoll->watches[copy];
+	to->mask = to->held.first ? to->mask | from->mask : from->mask;
+	tell_epoll(epoll, copy);
+	to->copy = 1;
+	while ((job = from->held.first) != NULL) {
+		peal__jobs_unlink(&from->held, job);
+		peal__jobs_append(&to->held, job);
 		job->watch = copy;
 		if (job->sqe.fd == fd)
 			job->sqe.fd = copy;
+		if (job->sqe.opcode == PEAL__OP_SPLICE &&
+		    (int)job->sqe.file_index == fd)
+			job->sqe.file_index = (uint32_t)copy;
 	}
-	epoll->watches[copy].mask = epoll->watches[fd].mask;
-	tell_epoll(epoll, copy);
-	epoll->watches[copy].held = held;
-	epoll->watches[copy].copy = 1;
 }
 
 static void start_close(struct peal_ring *ring, const struct peal__sqe *sqe)
@@ -416,11 +472,15 @@ static int wait_events(struct epoll *epoll, struct epoll_event *events,
 	uint64_t ms = timeout_ns / PEAL_MS + (timeout_ns % PEAL_MS != 0);
 	int rc;
 
-	rc = epoll_pwait2(epoll->fd, events, EVENTS,
-			  timeout_ns == PEAL_FOREVER ? NULL : &ts, NULL);
-	if (rc >= 0 || errno != ENOSYS)
-		return rc < 0 ? -errno : rc;
-	/* Linux before 5.11: milliseconds. */
+	if (!epoll->whole_ms) {
+		rc = epoll_pwait2(epoll->fd, events, EVENTS,
+				  timeout_ns == PEAL_FOREVER ? NULL : &ts,
+				  NULL);
+		if (rc >= 0 || (errno != ENOSYS && errno != EPERM))
+			return rc < 0 ? -errno : rc;
+		/* Linux before 5.11, or a filter older than the call. */
+		epoll->whole_ms = 1;
+	}
 	rc = epoll_wait(epoll->fd, events, EVENTS,
 			timeout_ns == PEAL_FOREVER ? -1
 			: ms > 60000 ? 60000 : (int)ms);
@@ -435,36 +495,6 @@ static void take_wake(struct epoll *epoll)
 		return;	/* EAGAIN: somebody was faster; there is nobody else */
 }
 
-static int epoll_enter(struct peal_ring *ring, uint32_t wait_for,
-		       uint64_t timeout_ns)
-{
-	struct epoll *epoll = ring->engine_state;
-	struct peal__queues *queues = &ring->queues;
-	struct epoll_event events[EVENTS];
-	int count, i;
-
-	flush_late(epoll);
-	while (queues->sq_head != queues->sq_tail)
-		start_entry(ring, &queues->sqes[queues->sq_head++ &
-						queues->sq_mask]);
-	if (epoll->paused)
-		resume_paused(ring);
-	if (!wait_for || epoll->cq_head != epoll->cq_tail ||
-	    ring->jobs_new.first)
-		timeout_ns = 0;
-	if (!timeout_ns && !epoll->held)
-		return 0;
-	ring->stats.enters++;
-	count = wait_events(epoll, events, timeout_ns);
-	for (i = 0; i < count; i++) {
-		if (events[i].data.u64 == (uint64_t)epoll->wake_fd)
-			take_wake(epoll);
-		else
-			retry_held(ring, (int)events[i].data.u64);
-	}
-	return count < 0 ? count : 0;
-}
-
 static void epoll_wake(struct peal_ring *ring)
 {
 	struct epoll *epoll = ring->engine_state;
@@ -476,6 +506,47 @@ static void epoll_wake(struct peal_ring *ring)
 	while (rc < 0 && errno == EINTR);
 }
 
+static int wait_and_retry(struct peal_ring *ring, uint64_t timeout_ns)
+{
+	struct epoll *epoll = ring->engine_state;
+	struct epoll_event events[EVENTS];
+	int count, i;
+
+	ring->stats.enters++;
+	count = wait_events(epoll, events, timeout_ns);
+	for (i = 0; i < count; i++) {
+		if (events[i].data.u64 == (uint64_t)epoll->wake_fd)
+			take_wake(epoll);
+		else
+			retry_held(ring, (int)events[i].data.u64);
+	}
+	return count < 0 ? count : 0;
+}
+
+static int epoll_enter(struct peal_ring *ring, uint32_t wait_for,
+		       uint64_t timeout_ns)
+{
+	struct epoll *epoll = ring->engine_state;
+	struct peal__queues *queues = &ring->queues;
+	int rc = 0;
+
+	flush_late(epoll);
+	while (queues->sq_head != queues->sq_tail)
+		start_entry(ring, &queues->sqes[queues->sq_head++ &
+						queues->sq_mask]);
+	if (epoll->paused)
+		resume_paused(ring);
+	if (!wait_for || epoll->cq_head != epoll->cq_tail ||
+	    ring->jobs_new.first)
+		timeout_ns = 0;
+	/* For another loop also to take a wake-up, or fd stays readable. */
+	if (timeout_ns || epoll->held || epoll->embedded)
+		rc = wait_and_retry(ring, timeout_ns);
+	if (epoll->embedded && (epoll->late.first || epoll->paused))
+		epoll_wake(ring);	/* there is more than the queue holds */
+	return rc;
+}
+
 static void epoll_event_(struct peal_ring *ring, const struct peal__cqe *cqe)
 {
 	(void)cqe;
@@ -484,7 +555,10 @@ static void epoll_event_(struct peal_ring *ring, const struct peal__cqe *cqe)
 
 static int epoll_fd(struct peal_ring *ring)
 {
-	return ((struct epoll *)ring->engine_state)->fd;
+	struct epoll *epoll = ring->engine_state;
+
+	epoll->embedded = 1;
+	return epoll->fd;
 }
 
 static void epoll_explain(struct peal_ring *ring, FILE *out)

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Attempts that never block, whatever the descriptor's own mode: the flag that
- * says so for this one call where there is one, a look with poll(2) before it
- * where there is none, and the descriptor's mode changed around the call for
- * accept and connect, which have neither.
+ * says so for this one call where there is one; where there is none, O_NONBLOCK
+ * is set around the call. A listening socket keeps it: several rings, or
+ * processes, may share one, and the mode that one of them puts back would make
+ * another's accept block.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -15,8 +16,10 @@
 #include "lib/engine.h"
 #include "shim/ready.h"
 
-#define SAFE_WRITE 4096		/* PIPE_BUF: what POLLOUT promises */
+#define MOST_PARTS 1024		/* iovecs in one message: UIO_MAXIOV */
 #define CONNECTING 1		/* progress of a connect that has begun */
+
+enum { FOR_NOW, FOR_GOOD };	/* O_NONBLOCK is set */
 
 static int is_ready(int fd, short events)
 {
@@ -25,38 +28,105 @@ static int is_ready(int fd, short events)
 	return poll(&one, 1, 0) > 0;
 }
 
-/* A transfer with MSG_WAITALL goes on after a part of it. */
-static int more_of(struct peal__sqe *sqe, int64_t *progress, int moved)
+static int is_message(const struct peal__sqe *sqe)
 {
-	int whole = sqe->op_flags & MSG_WAITALL &&
-		    (sqe->opcode == PEAL__OP_RECV ||
-		     sqe->opcode == PEAL__OP_SEND);
+	return sqe->opcode == PEAL__OP_RECVMSG ||
+	       sqe->opcode == PEAL__OP_SENDMSG;
+}
 
-	if (!whole || moved <= 0 || (uint32_t)moved >= sqe->len)
-		return (int)(moved < 0 && *progress ? *progress
-						     : moved + *progress);
-	sqe->addr += (uint32_t)moved;
-	sqe->len -= (uint32_t)moved;
+static const struct msghdr *message(const struct peal__sqe *sqe)
+{
+	return (const struct msghdr *)(uintptr_t)sqe->addr;
+}
+
+/* MSG_WAITALL has a meaning where there are no datagrams. */
+static int is_stream(int fd)
+{
+	int type = 0;
+	socklen_t len = sizeof type;
+
+	return getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &len) == 0 &&
+	       (type == SOCK_STREAM || type == SOCK_SEQPACKET);
+}
+
+/* The parts of a message behind its first skip bytes. */
+static size_t rest_of(const struct msghdr *msg, uint64_t skip,
+		      struct iovec *rest)
+{
+	size_t count = 0, i;
+
+	for (i = 0; i < msg->msg_iovlen && i < MOST_PARTS; i++) {
+		struct iovec part = msg->msg_iov[i];
+		size_t gone = skip < part.iov_len ? skip : part.iov_len;
+
+		skip -= gone;
+		part.iov_base = (char *)part.iov_base + gone;
+		part.iov_len -= gone;
+		if (part.iov_len)
+			rest[count++] = part;
+	}
+	return count;
+}
+
+/* The rest of a message, without its address and control data: they went with
+ * the first part. */
+static int call_rest(const struct peal__sqe *sqe, uint64_t skip)
+{
+	struct iovec rest[MOST_PARTS];
+	struct msghdr msg = { .msg_iov = rest };
+	struct peal__sqe once = *sqe;
+
+	msg.msg_iovlen = rest_of(message(sqe), skip, rest);
+	once.addr = (uint64_t)(uintptr_t)&msg;
+	return (int)peal__blocking_run(&once);
+}
+
+/* How much a whole transfer still has to move. */
+static uint64_t left_of(const struct peal__sqe *sqe, int64_t progress)
+{
+	uint64_t sum = 0;
+	size_t i;
+
+	if (!is_message(sqe))
+		return sqe->len;
+	for (i = 0; i < message(sqe)->msg_iovlen; i++)
+		sum += message(sqe)->msg_iov[i].iov_len;
+	return sum - (uint64_t)progress;
+}
+
+/* Does a transfer with MSG_WAITALL go on after this part of it? */
+static int goes_on(struct peal__sqe *sqe, int64_t *progress, int moved)
+{
+	if (!(sqe->op_flags & MSG_WAITALL) || moved <= 0 ||
+	    (uint64_t)moved >= left_of(sqe, *progress) || !is_stream(sqe->fd))
+		return 0;
 	*progress += moved;
-	return READY_WAIT;
+	if (!is_message(sqe)) {
+		sqe->addr += (uint32_t)moved;
+		sqe->len -= (uint32_t)moved;
+	}
+	return 1;
 }
 
 static int try_socket(struct peal__sqe *sqe, int64_t *progress)
 {
-	struct peal__sqe once = *sqe;
+	struct peal__sqe once;
 	int rc;
 
-	once.op_flags |= MSG_DONTWAIT;
-	do
-		rc = (int)peal__blocking_run(&once);
-	while (rc == -EINTR);
+	do {
+		once = *sqe;
+		once.op_flags |= MSG_DONTWAIT;
+		rc = is_message(sqe) && *progress
+			     ? call_rest(&once, (uint64_t)*progress)
+			     : (int)peal__blocking_run(&once);
+	} while (rc == -EINTR || goes_on(sqe, progress, rc));
 	if (rc == -EAGAIN && !(sqe->op_flags & MSG_DONTWAIT))
 		return READY_WAIT;
-	return more_of(sqe, progress, rc);
+	return (int)(rc < 0 && *progress ? *progress : rc + *progress);
 }
 
-/* The call with O_NONBLOCK set for its duration. */
-static int call_nonblocking(const struct peal__sqe *sqe)
+/* The call with O_NONBLOCK set for its duration, or from now on. */
+static int call_nonblocking(const struct peal__sqe *sqe, int for_good)
 {
 	int mode = fcntl(sqe->fd, F_GETFL), rc;
 
@@ -67,14 +137,14 @@ static int call_nonblocking(const struct peal__sqe *sqe)
 	do
 		rc = (int)peal__blocking_run(sqe);
 	while (rc == -EINTR);
-	if (!(mode & O_NONBLOCK))
+	if (!(mode & O_NONBLOCK) && !for_good)
 		fcntl(sqe->fd, F_SETFL, mode);
 	return rc;
 }
 
 static int try_accept(const struct peal__sqe *sqe)
 {
-	int rc = call_nonblocking(sqe);
+	int rc = call_nonblocking(sqe, FOR_GOOD);
 
 	return rc == -EAGAIN ? READY_WAIT : rc;
 }
@@ -83,7 +153,7 @@ static int try_accept(const struct peal__sqe *sqe)
  * socket counts as connecting, and later calls would not say EISCONN. */
 static int try_connect(const struct peal__sqe *sqe, int64_t *progress)
 {
-	int rc = call_nonblocking(sqe);
+	int rc = call_nonblocking(sqe, FOR_NOW);
 
 	if (rc == -EAGAIN)	/* a unix socket whose backlog is full */
 		return READY_POOL;
@@ -100,32 +170,30 @@ static int try_poll(const struct peal__sqe *sqe)
 	struct pollfd one = { .fd = sqe->fd,
 			      .events = (short)sqe->op_flags };
 
+	if (sqe->fd < 0)	/* poll(2) passes over them */
+		return -EBADF;
 	if (poll(&one, 1, 0) <= 0)
 		return READY_WAIT;
 	return one.revents & POLLNVAL ? -EBADF : one.revents;
 }
 
-/* No way to say "do not wait" to this kind of file: look first. */
-static int look_then_call(struct peal__sqe *sqe, int writes)
+/* No way to say "do not wait" to this kind of file: look first. A terminal
+ * that looks ready may take less than it is given. */
+static int look_then_call(const struct peal__sqe *sqe, int writes)
 {
-	int blocking = !(fcntl(sqe->fd, F_GETFL) & O_NONBLOCK);
-	struct peal__sqe once = *sqe;
 	int rc;
 
 	if (!is_ready(sqe->fd, writes ? POLLOUT : POLLIN))
 		return READY_WAIT;
-	if (blocking && sqe->opcode == PEAL__OP_WRITE &&
-	    once.len > SAFE_WRITE)
-		once.len = SAFE_WRITE;
-	rc = (int)peal__blocking_run(&once);
+	rc = call_nonblocking(sqe, FOR_NOW);
 	return rc == -EAGAIN ? READY_WAIT : rc;
 }
 
-static int try_rw(struct peal__sqe *sqe)
+static int try_rw(const struct peal__sqe *sqe)
 {
-	int writes = peal__ready_writes(sqe), rc;
 	struct peal__sqe once = *sqe;
 	struct stat st;
+	int rc;
 
 	if (fstat(sqe->fd, &st) < 0)
 		return -errno;
@@ -134,10 +202,12 @@ static int try_rw(struct peal__sqe *sqe)
 	once.op_flags |= RWF_NOWAIT;
 	once.off = UINT64_MAX;	/* streams have no offset */
 	rc = (int)peal__blocking_run(&once);
+	if (sqe->op_flags & RWF_NOWAIT)
+		return rc;
 	if (rc == -EAGAIN)
 		return READY_WAIT;
 	if (rc == -EOPNOTSUPP)
-		return look_then_call(sqe, writes);
+		return look_then_call(sqe, peal__ready_writes(sqe));
 	return rc;
 }
 

@@ -130,6 +130,47 @@ TEST(ring_in_a_poll_loop_is_woken_by_posts)
 	}
 }
 
+TEST(ring_in_a_poll_loop_is_quiet_after_a_post)
+{
+	struct pollfd ready = { peal_ring_fd(ring), POLLIN, 0 };
+	int posts = 0, rounds;
+	pthread_t id;
+
+	ck_ok(peal_ring_turn(ring, 0));
+	ck_assert_int_eq(pthread_create(&id, NULL, post_soon, &posts), 0);
+	while (!posts)
+		foreign_round();
+	pthread_join(id, NULL);
+	ck_assert_int_eq(posts, 1);
+	/* The kernel may pass a signal on late, but only so often. */
+	for (rounds = 0; rounds < 20 && poll(&ready, 1, 20); rounds++)
+		ck_ok(peal_ring_turn(ring, 0));
+	ck_assert_int_lt(rounds, 20);
+}
+
+TEST(ring_in_a_poll_loop_tells_of_completions_that_had_no_room)
+{
+	struct peal_ring_options options = harness_options();
+	struct pollfd ready;
+	peal_op ops[64];
+	int i, rounds;
+	uint64_t ns;
+
+	options.entries = 2;
+	options.cq_entries = 2;
+	reopen_ring(&options);
+	ready = (struct pollfd){ peal_ring_fd(ring), POLLIN, 0 };
+	for (i = 0; i < 64; i++)
+		ck_ok(ops[i] = peal_nop(ring, 0, on_done, NULL));
+	ck_ok(peal_ring_turn(ring, 0));
+	for (rounds = 0; !finished(ops[63]); rounds++) {
+		ck_assert_int_lt(rounds, 200);
+		ns = peal_ring_timeout_ns(ring);
+		ck_assert_int_gt(poll(&ready, 1, ns ? 1000 : 0) + !ns, 0);
+		ck_ok(peal_ring_turn(ring, 0));
+	}
+}
+
 static void *write_soon(void *arg)
 {
 	let_the_other_thread_wait();

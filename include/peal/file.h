@@ -126,7 +126,9 @@ peal_op peal_close_drained(struct peal_ring *ring, peal_fd fd, unsigned flags,
  * Lifetime   buf until the terminal completion, whatever was cancelled
  * Thread     the ring's
  * Engines    io_uring 5.6; else pool (files), readiness (the rest). Never
- *            blocks the ring; on tmpfs a kernel worker does it
+ *            blocks the ring, but for a terminal on io_uring: PEAL_ASYNC, or
+ *            O_NONBLOCK, keeps a write there from waiting for its reader; on
+ *            tmpfs a kernel worker does it
  * Memory     none
  */
 peal_op peal_read(struct peal_ring *ring, peal_fd fd, void *buf, size_t len,

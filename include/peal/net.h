@@ -73,7 +73,7 @@ peal_op peal_listen(struct peal_ring *ring, peal_fd fd, int backlog,
  *            waiting: close some first; -ECONNABORTED: it went away
  * Lifetime   addr and addr_len until the terminal completion
  * Thread     the ring's
- * Engines    io_uring 5.5; else readiness
+ * Engines    io_uring 5.5; else readiness, which leaves fd O_NONBLOCK
  * Memory     none
  */
 peal_op peal_accept(struct peal_ring *ring, peal_fd fd,

@@ -62,7 +62,7 @@ peal_op peal_nop(struct peal_ring *ring, unsigned flags,
  *   events   poll.h's POLLIN, POLLOUT, ...
  *   flags    0 or PEAL_ASYNC
  * Result     the ready events, which may hold POLLERR and POLLHUP unasked
- * Errors     -EBADF: fd is not open
+ * Errors     -EBADF: fd is not open; -EINVAL: fd has none of events, ever
  * Lifetime   nothing is lent
  * Thread     the ring's
  * Engines    io_uring 5.1; else readiness
@@ -75,7 +75,8 @@ peal_op peal_poll(struct peal_ring *ring, peal_fd fd, unsigned events,
  * Completes, again and again, when fd becomes ready for one of events. It is
  * edge-triggered: take all that is there before you return; what is left is not
  * reported again. After POLLHUP or POLLERR cancel it.
- *   fd, events, flags  as peal_poll
+ *   fd       as peal_poll, but no regular file: it would complete for ever
+ *   events, flags  as peal_poll
  * Result     the ready events, with PEAL_MORE; without it, the last: an error,
  *            -ECANCELED, or what a cancel came too late for
  * Errors     as peal_poll
