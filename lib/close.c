@@ -134,6 +134,7 @@ int peal_ring_close(struct peal_ring *ring, uint64_t timeout_ns)
 	ring->running = 0;
 	if (rc < 0)
 		return rc;
+	peal__posts_settle(ring);
 	ring->engine->close(ring);
 	peal__jobs_close(ring);
 	peal__ring_delist(ring);

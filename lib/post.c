@@ -8,6 +8,7 @@
  * moving post_tail; the cell is published by its turn.
  */
 #include <errno.h>
+#include <threads.h>
 #include "lib/start.h"
 
 int peal__posts_open(struct peal_ring *ring, uint32_t count)
@@ -58,28 +59,50 @@ static struct peal__post *claim(struct peal_ring *ring, uint64_t *position)
 	}
 }
 
-int peal_post(struct peal_ring *ring, peal_post_fn *fn, void *ctx)
+static void wake(struct peal_ring *ring)
+{
+	int saved = errno;
+
+	atomic_fetch_add_explicit(&ring->wakes, 1, memory_order_relaxed);
+	ring->engine->wake(ring);
+	errno = saved;
+}
+
+static int post(struct peal_ring *ring, peal_post_fn *fn, void *ctx)
 {
 	struct peal__post *cell;
 	uint64_t position;
-	int saved;
 
-	MUST(!peal__ring_is_foreign(ring),
-	     "the ring is closed, or this process is a fork", "post");
 	cell = claim(ring, &position);
 	if (!cell)
 		return -EAGAIN;
 	cell->fn = fn;
 	cell->ctx = ctx;
 	atomic_store(&cell->turn, position + 1);
-	if (!atomic_load(&ring->sleeping) ||
-	    !atomic_exchange(&ring->sleeping, 0))
-		return 0;
-	saved = errno;
-	atomic_fetch_add_explicit(&ring->wakes, 1, memory_order_relaxed);
-	ring->engine->wake(ring);
-	errno = saved;
+	if (atomic_load(&ring->sleeping) &&
+	    atomic_exchange(&ring->sleeping, 0))
+		wake(ring);
 	return 0;
+}
+
+int peal_post(struct peal_ring *ring, peal_post_fn *fn, void *ctx)
+{
+	int rc;
+
+	MUST(!peal__ring_is_foreign(ring),
+	     "the ring is closed, or this process is a fork", "post");
+	atomic_fetch_add_explicit(&ring->posting, 1, memory_order_acquire);
+	rc = post(ring, fn, ctx);
+	atomic_fetch_sub_explicit(&ring->posting, 1, memory_order_release);
+	return rc;
+}
+
+/* A post that says "stop" may have run before the thread that made it has left
+ * peal_post(): it must not meet a ring that is gone. */
+void peal__posts_settle(struct peal_ring *ring)
+{
+	while (atomic_load_explicit(&ring->posting, memory_order_acquire))
+		thrd_yield();
 }
 
 /* Runs what had been posted when it was called. A claimed cell that is not

@@ -105,6 +105,7 @@ struct peal_ring {
 	/* Shared with other threads. */
 	_Alignas(64) _Atomic uint64_t post_tail;
 	_Atomic uint32_t sleeping;
+	_Atomic uint32_t posting;	/* threads inside peal_post() */
 	_Atomic uint64_t wakes;
 	_Alignas(64) uint64_t post_head;
 	struct peal__post *posts;
@@ -194,6 +195,7 @@ void peal__full_write(struct peal_ring *ring, struct peal__row *row,
 		      struct peal__sqe *sqe);
 void *peal__full_end(struct peal_ring *ring, struct peal__row *row);
 void peal__posts_run(struct peal_ring *ring);
+void peal__posts_settle(struct peal_ring *ring);
 int peal__posts_open(struct peal_ring *ring, uint32_t count);
 void peal__posts_close(struct peal_ring *ring);
 

@@ -320,6 +320,47 @@ TEST(post_wakes_a_ring_whose_submissions_just_filled_the_queue)
 	UNTIL(finished(ops[0]) && finished(ops[1]));
 }
 
+static void stop_it(struct peal_ring *where, void *ctx)
+{
+	(void)ctx;
+	peal_ring_stop(where);
+}
+
+static void *run_until_stopped(void *arg)
+{
+	struct peal_ring *_Atomic *out = arg;
+	struct peal_ring_options options = harness_options();
+	struct peal_ring *own;
+
+	options.allocator = (struct peal_allocator){ NULL, NULL, NULL };
+	options.max_ops = 64;
+	if (peal_ring_open(&own, &options) < 0)
+		abort();
+	peal_ring_hold(own);
+	*out = own;
+	peal_ring_run(own);
+	peal_ring_release(own);
+	if (peal_ring_close(own, 5 * PEAL_S) < 0)
+		abort();
+	return NULL;
+}
+
+/* The thread that posts may still be on its way out of peal_post(). */
+TEST(ring_may_be_closed_as_soon_as_the_post_that_stops_it_has_run)
+{
+	int round;
+
+	for (round = 0; round < 200; round++) {
+		struct peal_ring *_Atomic theirs = NULL;
+		pthread_t id = start_thread(run_until_stopped, &theirs);
+
+		while (!theirs)
+			sched_yield();
+		ck_assert_int_eq(peal_post(theirs, stop_it, NULL), 0);
+		pthread_join(id, NULL);
+	}
+}
+
 static unsigned volleys;
 
 static void volley_back(struct peal_ring *where, void *ctx)

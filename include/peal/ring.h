@@ -246,7 +246,8 @@ uint64_t peal_ring_timeout_ns(struct peal_ring *ring);
  *   ctx      handed to fn, never looked at: keep what it points to until then
  * Result     0: fn will run
  * Errors     -EAGAIN: options.max_posts wait already, nothing was posted
- * Lifetime   the ring must not be closed before the call has returned
+ * Lifetime   the ring must not be closed before the call is made; a close that
+ *            comes while it runs (the post was "stop") waits for it
  * Thread     any, and signal handlers: the only call that is
  * Engines    all
  * Memory     none
