@@ -47,7 +47,8 @@ wrong_usage_is_status_2() {
 	fails 2 'want a number from 0 to 65535' --port 65536 disk &&
 	fails 2 'want a number' --max-memory -1 disk &&
 	fails 2 'want a number' --max-memory 99999999999999999999 disk &&
-	fails 2 'not both' --unix a --port 1 disk
+	fails 2 'not both' --unix a --port 1 disk &&
+	fails 2 'the path of a socket' --unix '' disk
 }
 
 too_little_memory_names_the_numbers() {
@@ -103,6 +104,37 @@ start_says_what_is_served_and_how() {
 	grep -q 'serving disk: 1048576 bytes, read-write' said &&
 		grep -q 'engine [a-z]* (' said &&
 		grep -q 'ready at nbd+unix:///a%20b?socket=/' said
+}
+
+uri_of_a_long_name_is_whole() {
+	truncate -s 1M disk
+	"$nbd" --quiet --export "$(printf '%085d' 0 | sed 's/0/\o342\o202\o254/g')" \
+		--run 'echo "$uri"' disk >said
+	cat said
+	grep -q '^nbd+unix:///\(%E2%82%AC\)\{85\}?socket=/.*/socket$' said
+}
+
+missing_standard_streams_are_no_files_of_ours() {
+	truncate -s 1M disk
+	rm -f said
+	"$nbd" --run 'readlink /proc/$PPID/fd/0 /proc/$PPID/fd/1 \
+		/proc/$PPID/fd/2 >said' disk <&- >&- 2>&-
+	cat said
+	[ "$(sort -u said)" = /dev/null ]
+}
+
+# The process id must be its own: a shell takes the server's place.
+activated_by_nonsense_says_so() {
+	local count
+	truncate -s 1M disk
+	for count in -5 0 two 17 4294967297; do
+		nbd=$nbd count=$count timeout 20 sh -c '
+			export LISTEN_PID=$$ LISTEN_FDS="$count"
+			exec "$nbd" disk' >said 2>&1
+		[ $? = 1 ] || { echo "status with $count"; return 1; }
+		cat said
+		grep -q "LISTEN_FDS=$count: want a number" said || return
+	done
 }
 
 port_0_takes_a_free_port_and_names_it() {
@@ -177,6 +209,9 @@ fi
 check run_gives_the_status_of_the_command
 check run_leaves_nothing_behind
 check start_says_what_is_served_and_how
+check uri_of_a_long_name_is_whole
+check missing_standard_streams_are_no_files_of_ours
+check activated_by_nonsense_says_so
 check port_0_takes_a_free_port_and_names_it
 check stale_socket_is_replaced_and_a_live_one_is_not
 check file_in_the_way_of_the_socket_is_kept

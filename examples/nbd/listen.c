@@ -95,11 +95,17 @@ static void uri_of(struct server *server, peal_fd fd)
 static int open_systemd(struct server *server)
 {
 	const char *pid = getenv("LISTEN_PID"), *fds = getenv("LISTEN_FDS");
+	char *end;
 	long count;
 
 	if (!pid || !fds || strtol(pid, NULL, 10) != (long)getpid())
 		return 0;
-	count = strtol(fds, NULL, 10);
+	count = strtol(fds, &end, 10);
+	if (end == fds || *end || count < 1 || count > LISTENERS_MAX) {
+		log_error("LISTEN_FDS=%s: want a number from 1 to %d", fds,
+			  LISTENERS_MAX);
+		return -EINVAL;
+	}
 	unsetenv("LISTEN_PID");
 	unsetenv("LISTEN_FDS");
 	unsetenv("LISTEN_FDNAMES");
@@ -114,11 +120,7 @@ static int open_systemd(struct server *server)
 				  "socket", count, fd);
 			return -EINVAL;
 		}
-		if (add_listener(server, fd)) {
-			log_error("LISTEN_FDS=%ld: at most %d", count,
-				  LISTENERS_MAX);
-			return -E2BIG;
-		}
+		add_listener(server, fd);
 		/* The command of --run must not inherit it. */
 		fcntl(fd, F_SETFD, FD_CLOEXEC);
 	}

@@ -34,7 +34,7 @@ bool log_is_verbose(void)
 /* One write, so that lines of several processes do not mix. */
 static void line(const char *prefix, const char *format, va_list args)
 {
-	char text[1024];
+	char text[2048];
 
 	vsnprintf(text, sizeof(text), format, args);
 	fprintf(stderr, "peal-nbd: %s%s\n", prefix, text);

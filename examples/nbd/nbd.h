@@ -238,7 +238,7 @@ struct server {
 	pid_t child;		/* 0: none */
 
 	/* the URI, and what to remove at the end */
-	char uri[512];
+	char uri[3 * (EXPORT_NAME_MAX + sizeof(struct sockaddr_un)) + 64];
 	char unix_path[sizeof(((struct sockaddr_un *)0)->sun_path)];
 	char temp_dir[64];
 };

@@ -56,7 +56,7 @@ static const char help[] =
 "  -r, --read-only            refuse writes; FILE is opened for reading\n"
 "      --direct               O_DIRECT: bypass the page cache; requests must\n"
 "                             be aligned as the file system needs it\n"
-"Limits (nothing is allocated while serving):\n"
+"Limits (nothing is allocated while serving; 0 seconds: no limit):\n"
 "      --slots N              requests in flight per connection (64)\n"
 "      --max-connections N    more are refused (32)\n"
 "      --max-memory SIZE      for the data of all requests together (64M)\n"
@@ -64,7 +64,7 @@ static const char help[] =
 "      --handshake-timeout S  seconds to finish the handshake (10)\n"
 "      --stall-timeout S      seconds for a client to send the rest of a\n"
 "                             request, or to take its replies (60)\n"
-"      --idle-timeout S       seconds without any request (0: no limit)\n"
+"      --idle-timeout S       seconds without any request (0)\n"
 "      --shutdown-timeout S   seconds for clients to finish on SIGTERM (10)\n"
 "Messages (standard error):\n"
 "  -v, --verbose              each connection; statistics at the end\n"
@@ -262,6 +262,8 @@ int options_parse(struct options *out_options, int argc, char **argv)
 			usage("one %s only; what is \"%s\"?", "FILE",
 			      argv[optind + 1]);
 	options.file = argv[optind];
+	if (options.unix_path && !*options.unix_path)
+		return usage("--%s: want %s", "unix", "the path of a socket");
 	if (options.unix_path && (options.bind || options.port >= 0))
 		return usage("--%s or --%s, not both", "unix",
 			     "bind and --port");

@@ -87,9 +87,10 @@ static void accept_later(struct listener *listener, int64_t error)
 	struct server *server = listener->server;
 
 	if (!listener->troubled)
-		log_error("cannot accept: %s (%u connections open); waiting "
-			  "until one closes; ulimit -n raises the limit",
-			  peal_strerror(error), server->active);
+		log_error("cannot accept: %s (%u connections open)%s",
+			  peal_strerror(error), server->active,
+			  error == -EMFILE || error == -ENFILE ?
+			  "; waiting until one closes" : "");
 	listener->troubled = true;
 	listener->sleep = peal_sleep(server->ring, ACCEPT_RETRY_NS, 0,
 				     on_accept_again, listener);
