@@ -116,6 +116,22 @@ qemu_io_writes_zeroes_discards_and_verifies() {
 	! grep -i 'fail\|error' out
 }
 
+# Half of all calls of fallocate are interrupted, and every zeroing succeeds.
+# The leak sanitizer cannot work under strace.
+qemu_io_zeroes_although_interrupted() {
+	local -x ASAN_OPTIONS=${ASAN_OPTIONS-}:detect_leaks=0
+	image disk
+	PEAL_ENGINE=epoll timeout 60 strace -f -o trace -e trace=fallocate \
+		-e inject=fallocate:error=EINTR:when=1+2 "$nbd" --run '
+		qemu-io -f raw "$uri" -c "write -P 170 0 4M" \
+			-c "write -z 8k 64k" -c "read -P 0 8k 64k" \
+			-c "write -z -u 1M 1M" -c "read -P 0 1M 1M" \
+			-c "discard 2M 1M" -c "discard 3M 1M"' \
+		disk >out || { cat out; return 1; }
+	grep -q INJECTED trace || { echo "nothing interrupted"; return 1; }
+	! grep -i 'fail\|error' out
+}
+
 qemu_io_aio_requests_run_together() {
 	image disk
 	serve 'qemu-io -f raw "$uri" -c "aio_write -P 1 0 1M" \
@@ -202,6 +218,11 @@ else
 	done
 fi
 check qemu_io_writes_zeroes_discards_and_verifies qemu-io
+if strace -o trace true 2>/dev/null; then
+	check qemu_io_zeroes_although_interrupted qemu-io strace
+else
+	echo "skip qemu_io_zeroes_although_interrupted: no strace here"
+fi
 check qemu_io_aio_requests_run_together qemu-io
 check qemu_io_is_refused_writes_to_a_read_only_export qemu-io
 check qemu_img_converts_compares_and_maps qemu-img

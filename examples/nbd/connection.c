@@ -255,9 +255,10 @@ static enum step skip_step(struct connection *conn)
 	if (rest > conn->skip)
 		rest = conn->skip;
 	conn->start += (uint32_t)rest;
+	/* A chunk in a stall time, as for bytes that are wanted. */
+	if (conn->skip / CHUNK_LEN != (conn->skip - rest) / CHUNK_LEN)
+		conn->receive_due_ns = 0;
 	conn->skip -= rest;
-	if (rest)
-		conn->receive_due_ns = 0;	/* it does move */
 	return conn->skip ? STEP_RECEIVE : STEP_AGAIN;
 }
 

@@ -112,12 +112,18 @@ static uint8_t *store_text(uint8_t *at, const char *text, size_t len)
 	return at + len;
 }
 
+/* at: behind what conn->text has already. */
+static void option_error_at(struct connection *conn, uint8_t *at,
+			    uint32_t option, uint32_t type, const char *why)
+{
+	at = option_reply(at, option, type, strlen(why));
+	send_text(conn, store_text(at, why, strlen(why)));
+}
+
 static void option_error(struct connection *conn, uint32_t option,
 			 uint32_t type, const char *why)
 {
-	uint8_t *at = option_reply(conn->text, option, type, strlen(why));
-
-	send_text(conn, store_text(at, why, strlen(why)));
+	option_error_at(conn, conn->text, option, type, why);
 }
 
 /* The empty name is the default export, and there is only one. */
@@ -138,10 +144,11 @@ static void enter_transmission(struct connection *conn)
 static void export_name(struct connection *conn, struct option_data data)
 {
 	uint8_t *at = conn->text;
+	char name[LOG_TEXT_LEN];
 
 	if (!is_export(conn, data.at, data.len)) {
-		log_client(conn, "asked for the unknown export \"%.*s\", "
-			   "dropped", (int)data.len, (const char *)data.at);
+		log_client(conn, "asked for the unknown export \"%s\", "
+			   "dropped", log_text(name, data.at, data.len));
 		refuse(conn);
 		return;
 	}
@@ -251,8 +258,9 @@ static void info_or_go(struct connection *conn, struct option_data data)
 	/* Every client keeps to 512 bytes; more must have been agreed on. */
 	if (option == NBD_OPT_GO && conn->server->backing.block_min > 512 &&
 	    !(asked & 1u << NBD_INFO_BLOCK_SIZE)) {
-		option_error(conn, option, NBD_REP_ERR_BLOCK_SIZE_REQD,
-			     "ask for the block size: it is not 512");
+		at = info_block_size(conn, at, option);
+		option_error_at(conn, at, option, NBD_REP_ERR_BLOCK_SIZE_REQD,
+				"ask for the block size: it is not 512");
 		return;
 	}
 	at = info_export(conn, at, option);
@@ -275,8 +283,12 @@ static void abort_option(struct connection *conn)
 static void answer(struct connection *conn, struct option_data data)
 {
 	if (conn->server->state != SERVING && data.option != NBD_OPT_ABORT) {
-		option_error(conn, data.option, NBD_REP_ERR_SHUTDOWN,
-			     "the server is stopping");
+		/* Its answer is a size: there is no error to it. */
+		if (data.option == NBD_OPT_EXPORT_NAME)
+			connection_drop(conn);
+		else
+			option_error(conn, data.option, NBD_REP_ERR_SHUTDOWN,
+				     "the server is stopping");
 		return;
 	}
 	switch (data.option) {

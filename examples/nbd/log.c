@@ -4,7 +4,8 @@
  * whoever started us: nbdinfo and --run commands write there.
  *
  * Lines about clients are limited per second, so that a hostile client cannot
- * fill a disk; what was left out is counted and said.
+ * fill a disk; what was left out is counted and said. Of what a client sent,
+ * only printable characters get here: it cannot forge lines either.
  */
 #include <stdarg.h>
 #include <stdio.h>
@@ -91,6 +92,18 @@ static bool client_line_allowed(void)
 	}
 	client_lines.left_out++;
 	return false;
+}
+
+const char *log_text(char *out, const uint8_t *text, size_t len)
+{
+	size_t most = LOG_TEXT_LEN - sizeof("...");
+	size_t end = len < most ? len : most;
+
+	for (size_t i = 0; i < end; i++)
+		out[i] = (char)(text[i] >= ' ' && text[i] <= '~' ? text[i] :
+				'?');
+	snprintf(out + end, LOG_TEXT_LEN - end, "%s", len > most ? "..." : "");
+	return out;
 }
 
 void log_client(const struct connection *conn, const char *format, ...)

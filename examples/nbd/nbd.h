@@ -255,6 +255,10 @@ void log_error(const char *format, ...)
 void log_info(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void log_verbose(const char *format, ...)
 	__attribute__((format(printf, 1, 2)));
+/* What a client sent, fit for a log: "..." where it is long, ? for what is not
+ * printable. Returns out, of LOG_TEXT_LEN bytes. */
+enum { LOG_TEXT_LEN = 80 };
+const char *log_text(char *out, const uint8_t *text, size_t len);
 /* About a client, limited to a few lines per second. */
 void log_client(const struct connection *conn, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));

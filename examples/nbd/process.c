@@ -54,7 +54,9 @@ static void reap(struct server *server)
 		server->exit_code = WIFEXITED(status) ? WEXITSTATUS(status) :
 			128 + WTERMSIG(status);
 	log_verbose("the command ended with status %d", server->exit_code);
-	server_stop(server);
+	/* If it ended because we stop, its end is not a second request. */
+	if (server->state == SERVING)
+		server_stop(server);
 }
 
 static void stop(struct server *server, const char *name)

@@ -14,6 +14,8 @@ static int zero_otherwise(struct request *request, int64_t error)
 {
 	struct backing *backing = &request->conn->server->backing;
 
+	if (error == -EINTR)
+		return 0;	/* the same again: zeroes do no harm twice */
 	if (request->zero == ZERO_WRITE ||
 	    (error != -EOPNOTSUPP && error != -EINVAL && error != -ENODEV))
 		return (int)error;
@@ -100,7 +102,8 @@ static void trim_result(struct request *request, int64_t result)
 {
 	if (result == -EOPNOTSUPP)
 		request->conn->server->backing.no_punch = true;
-	else if (result < 0 && result != -EINVAL && result != -ENODEV)
+	else if (result < 0 && result != -EINVAL && result != -ENODEV &&
+		 result != -EINTR)
 		request_fail(request, result);
 }
 

@@ -6,9 +6,9 @@
  *   nbd_raw PEAL-NBD DIRECTORY
  *
  * Each test starts its own server on a unix socket in DIRECTORY and stops it
- * with SIGTERM, which must end it with status 0. Nothing sleeps: the server
- * says on standard error when it is ready, and every wait is a read with a
- * time limit.
+ * with SIGTERM, which must end it with status 0. Nothing sleeps, but where time
+ * is the subject: the server says on standard error when it is ready, and every
+ * wait is a read with a time limit.
  */
 #include <arpa/inet.h>
 #include <dirent.h>
@@ -587,6 +587,24 @@ static void unknown_export_name_ends_the_connection(void)
 	WANT(log_has("unknown export"));
 }
 
+static void what_a_client_sends_forges_no_log_line(void)
+{
+	static const char name[] = "x\"\npeal-nbd: FORGED\n\033[31mred";
+	static uint8_t many[8000];
+	int a = (start("--export disk"), dial()), b = dial();
+
+	memset(many, 'y', sizeof(many));
+	WANT(hello(a, 3) && hello(b, 3));
+	WANT(option(a, OPT_EXPORT_NAME, name, sizeof(name)));
+	WANT(at_end(a));
+	WANT(option(b, OPT_EXPORT_NAME, many, sizeof(many)));
+	WANT(at_end(b));
+	close(a);
+	close(b);
+	WANT(log_has("yyy...\", dropped"));
+	WANT(strstr(server.text, "\"x\"?peal-nbd: FORGED??[31mred?\""));
+}
+
 static void go_tells_export_name_and_block_size(void)
 {
 	unsigned seen = 0;
@@ -955,6 +973,49 @@ static void sigterm_answers_requests_in_flight_and_syncs(void)
 	WANT(strstr(server.text, "stats: "));
 }
 
+/* EXPORT_NAME's answer is a size, whatever it looks like. */
+static void export_name_while_stopping_is_answered_by_the_end(void)
+{
+	uint8_t size[8];
+	int busy = (start(""), enter(dial())), late = dial();
+	uint64_t cookie;
+
+	WANT(busy >= 0 && hello(late, 3));
+	WANT(request(busy, 0, WRITE, 1, 0, sizeof(size), NULL));
+	while (stat_of("writes") < 1)
+		;
+	kill(server.pid, SIGSTOP);
+	kill(server.pid, SIGTERM);
+	WANT(option(late, OPT_EXPORT_NAME, "", 0));
+	kill(server.pid, SIGCONT);
+	WANT(!recv_all(late, size, 8) || get(size, 8) == IMAGE_SIZE);
+	WANT(send_all(busy, "12345678", 8));
+	WANT(reply(busy, &cookie) == 0);
+	close(busy);
+	close(late);
+	WANT(stop_by(0) == 0);
+}
+
+static void sigterm_with_run_waits_for_other_clients(void)
+{
+	static uint8_t data[1 << 20];
+	uint64_t cookie;
+	int fd = (start("--verbose --run sleep\t60"), enter(dial()));
+
+	WANT(fd >= 0);
+	WANT(request(fd, 0, WRITE, 1, 0, sizeof(data), NULL));
+	WANT(send_all(fd, data, 4096));
+	while (stat_of("writes") < 1)
+		;
+	kill(server.pid, SIGTERM);
+	WANT(log_has("the command ended"));
+	usleep(50 * 1000);	/* some ticks of the server's stop */
+	WANT(send_all(fd, data, sizeof(data) - 4096));
+	WANT(reply(fd, &cookie) == 0);
+	close(fd);
+	WANT(stop_by(0) == 128 + SIGTERM);
+}
+
 static void sigterm_ends_idle_and_half_open_connections_at_once(void)
 {
 	int idle = (start(""), enter(dial())), silent = dial();
@@ -1063,6 +1124,21 @@ static void half_a_request_is_dropped_after_the_timeout(void)
 	close(a);
 	close(b);
 	close(idle);
+}
+
+static void refused_payload_that_trickles_is_dropped(void)
+{
+	int fd = (start("--stall-timeout 1"), enter(dial())), sent = 0;
+
+	WANT(fd >= 0);
+	WANT(request(fd, 0, WRITE, 1, IMAGE_SIZE, 1 << 20, NULL));
+	while (sent < 50 && send_all(fd, "x", 1)) {
+		usleep(100 * 1000);
+		sent++;
+	}
+	close(fd);
+	WANT(sent > 5 && sent < 50);
+	WANT(log_has("--stall-timeout"));
 }
 
 static void idle_timeout_spares_who_waits_for_a_reply(void)
@@ -1307,6 +1383,52 @@ static void failed_sync_fails_every_later_flush(void)
 	snprintf(image, sizeof(image), "%s", was);
 }
 
+static void ask_without_block_size(int fd)
+{
+	uint8_t data[1024];
+	uint32_t len;
+
+	WANT(hello(fd, 3));
+	WANT(option(fd, OPT_GO, "\0\0\0\0\0\0", 6));
+	WANT(option_reply(fd, OPT_GO, data, &len) == REP_INFO && len == 14);
+	WANT(get(data, 2) == 3 && get(data + 2, 4) == 4096);
+	WANT(option_reply(fd, OPT_GO, data, &len) == REP_ERR(8));
+	WANT(ask(fd, OPT_GO, ""));
+	WANT(option_answer(fd, OPT_GO) == REP_ACK);
+	WANT(do_one(fd, READ, 0, 512, data) == E_INVAL);
+}
+
+/* On a disk with blocks of 4096 bytes, which not every client would keep to. */
+static void go_without_block_size_is_an_error_that_tells_it(void)
+{
+	char command[512], was[sizeof(image)];
+	FILE *out;
+
+	snprintf(was, sizeof(was), "%s", image);
+	snprintf(command, sizeof(command), "losetup -b 4096 -f --show '%s' "
+		 "2>/dev/null", image);
+	out = popen(command, "r");
+	image[0] = '\0';
+	if (out && fgets(image, sizeof(image), out))
+		image[strcspn(image, "\n")] = '\0';
+	if (out)
+		pclose(out);
+	if (!image[0]) {
+		skip = "needs root and a loop device";
+	} else {
+		int fd = (start("--direct"), dial());
+
+		ask_without_block_size(fd);
+		close(fd);
+		if (stop_by(SIGTERM) != 0)
+			set_why("the exit status is 0", __LINE__);
+		snprintf(command, sizeof(command), "losetup -d %s", image);
+		if (system(command))
+			set_why("cannot clean up", __LINE__);
+	}
+	snprintf(image, sizeof(image), "%s", was);
+}
+
 /* ---- */
 
 #define TEST(name) { #name, name }
@@ -1324,6 +1446,7 @@ static const struct {
 	TEST(options_sent_ahead_are_answered_one_by_one),
 	TEST(export_name_pads_with_zeroes_unless_told_not_to),
 	TEST(unknown_export_name_ends_the_connection),
+	TEST(what_a_client_sends_forges_no_log_line),
 	TEST(go_tells_export_name_and_block_size),
 	TEST(unknown_export_is_an_error_and_another_go_may_follow),
 	TEST(go_whose_lengths_disagree_is_invalid),
@@ -1342,11 +1465,14 @@ static const struct {
 	TEST(long_requests_finish_with_one_chunk_each),
 	TEST(flush_and_fua_sync_and_plain_writes_do_not),
 	TEST(sigterm_answers_requests_in_flight_and_syncs),
+	TEST(export_name_while_stopping_is_answered_by_the_end),
+	TEST(sigterm_with_run_waits_for_other_clients),
 	TEST(sigterm_ends_idle_and_half_open_connections_at_once),
 	TEST(disconnects_at_every_byte_disturb_nobody),
 	TEST(tcp_reset_with_replies_in_flight_disturbs_nobody),
 	TEST(half_open_connection_is_dropped_after_the_timeout),
 	TEST(half_a_request_is_dropped_after_the_timeout),
+	TEST(refused_payload_that_trickles_is_dropped),
 	TEST(idle_timeout_spares_who_waits_for_a_reply),
 	TEST(peer_that_never_reads_is_dropped_and_pins_no_memory),
 	TEST(connections_over_the_cap_are_refused),
@@ -1357,6 +1483,7 @@ static const struct {
 	TEST(full_disk_is_enospc_and_the_stream_in_step),
 	TEST(file_made_shorter_is_an_io_error),
 	TEST(failed_sync_fails_every_later_flush),
+	TEST(go_without_block_size_is_an_error_that_tells_it),
 };
 
 static bool make_image(void)
