@@ -40,6 +40,7 @@ struct watch {
 	struct peal__jobs held;
 	uint32_t mask;		/* what epoll was asked for */
 	uint8_t paused;		/* a multishot op waits for room */
+	int32_t paused_next;	/* the next such descriptor */
 	uint8_t copy;		/* closed by the user; close it after the last */
 };
 
@@ -49,7 +50,8 @@ struct epoll {
 	uint32_t watch_count;
 	struct watch *watches;
 	uint32_t held;		/* ops that wait */
-	uint32_t paused;	/* watches that are */
+	uint32_t paused;	/* watches that are, oldest first */
+	int32_t paused_first, paused_last;
 	uint8_t whole_ms;	/* there is no epoll_pwait2() */
 	uint8_t embedded;	/* another loop waits for fd */
 	struct peal__jobs late;
@@ -235,6 +237,18 @@ static int is_multishot(const struct peal__sqe *sqe)
 		sqe->len & PEAL__POLL_ADD_MULTI);
 }
 
+static void pause_watch(struct epoll *epoll, int fd)
+{
+	if ((uint32_t)fd >= epoll->watch_count || epoll->watches[fd].paused)
+		return;		/* nothing is held there, or it is known */
+	epoll->watches[fd].paused = 1;
+	if (epoll->paused++)
+		epoll->watches[epoll->paused_last].paused_next = fd;
+	else
+		epoll->paused_first = fd;
+	epoll->paused_last = fd;
+}
+
 /* As often as it can be done now: READY_WAIT, or the error that ends it. */
 static int try_multishot(struct peal_ring *ring, struct peal__job *job)
 {
@@ -243,13 +257,7 @@ static int try_multishot(struct peal_ring *ring, struct peal__job *job)
 
 	do {
 		if (!cq_room(epoll) || epoll->late.first) {
-			int fd = job->sqe.fd;
-
-			if ((uint32_t)fd < epoll->watch_count &&
-			    !epoll->watches[fd].paused) {
-				epoll->watches[fd].paused = 1;
-				epoll->paused++;
-			}
+			pause_watch(epoll, job->sqe.fd);
 			return READY_WAIT;
 		}
 		rc = peal__ready_try(&job->sqe, &job->result);
@@ -350,16 +358,15 @@ static void retry_held(struct peal_ring *ring, int fd)
 static void resume_paused(struct peal_ring *ring)
 {
 	struct epoll *epoll = ring->engine_state;
-	uint32_t fd;
+	uint32_t left = epoll->paused;
 
-	for (fd = 0; epoll->paused && fd < epoll->watch_count; fd++) {
-		if (!epoll->watches[fd].paused)
-			continue;
-		if (!cq_room(epoll))
-			return;
+	while (left-- && cq_room(epoll)) {
+		int32_t fd = epoll->paused_first;
+
+		epoll->paused_first = epoll->watches[fd].paused_next;
 		epoll->watches[fd].paused = 0;
 		epoll->paused--;
-		retry_held(ring, (int)fd);
+		retry_held(ring, fd);
 	}
 }
 

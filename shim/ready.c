@@ -17,6 +17,7 @@
 #include "shim/ready.h"
 
 #define MOST_PARTS 1024		/* iovecs in one message: UIO_MAXIOV */
+#define WAITING_FLAGS (RWF_HIPRI | RWF_DSYNC | RWF_SYNC | RWF_APPEND)
 #define CONNECTING 1		/* progress of a connect that has begun */
 
 enum { FOR_NOW, FOR_GOOD };	/* O_NONBLOCK is set */
@@ -202,7 +203,7 @@ static int try_rw(const struct peal__sqe *sqe)
 	once.op_flags |= RWF_NOWAIT;
 	once.off = UINT64_MAX;	/* streams have no offset */
 	rc = (int)peal__blocking_run(&once);
-	if (sqe->op_flags & RWF_NOWAIT)
+	if (sqe->op_flags & ~WAITING_FLAGS)
 		return rc;
 	if (rc == -EAGAIN)
 		return READY_WAIT;
@@ -211,13 +212,21 @@ static int try_rw(const struct peal__sqe *sqe)
 	return rc;
 }
 
-/* The pool makes the call, when both ends look ready. */
+/* The pool makes the call, when both ends look ready. With nothing to move it
+ * is made here: what is wrong with it is not to be heard only when data comes.
+ */
 static int try_splice(const struct peal__sqe *sqe)
 {
-	if (!is_ready((int)sqe->file_index, POLLIN) ||
-	    !is_ready(sqe->fd, POLLOUT))
-		return READY_WAIT;
-	return READY_POOL;
+	struct peal__sqe once = *sqe;
+	int rc;
+
+	if (sqe->op_flags & SPLICE_F_NONBLOCK || !sqe->len)
+		return READY_POOL;
+	if (is_ready((int)sqe->file_index, POLLIN))
+		return is_ready(sqe->fd, POLLOUT) ? READY_POOL : READY_WAIT;
+	once.op_flags |= SPLICE_F_NONBLOCK;
+	rc = (int)peal__blocking_run(&once);
+	return rc == -EAGAIN ? READY_WAIT : rc;
 }
 
 int peal__ready_try(struct peal__sqe *sqe, int64_t *progress)

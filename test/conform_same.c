@@ -144,6 +144,38 @@ TEST(read_that_must_not_wait_on_an_empty_pipe_is_refused)
 	ck_result(outcome(op)->result, -EAGAIN);
 }
 
+TEST(splice_that_cannot_work_says_so_at_once)
+{
+	int from[2], to[2];
+	peal_op op;
+
+	make_pipe(from);
+	make_pipe(to);
+	ck_result(finish(peal_splice(ring, from[0], 3, to[1], PEAL_CURRENT, 4,
+				     0, 0, on_done, NULL)), -ESPIPE);
+	ck_result(finish(peal_splice(ring, from[0], PEAL_CURRENT, closed_fd(),
+				     PEAL_CURRENT, 4, 0, 0, on_done, NULL)),
+		  -EBADF);
+	ck_result(finish(peal_splice(ring, from[0], PEAL_CURRENT, to[1],
+				     PEAL_CURRENT, 4, 0x1000, 0, on_done,
+				     NULL)), -EINVAL);
+	op = peal_splice(ring, from[0], PEAL_CURRENT, to[1], PEAL_CURRENT, 4,
+			 SPLICE_F_NONBLOCK, 0, on_done, NULL);
+	ck_result(finish(op), -EAGAIN);
+}
+
+TEST(read_with_an_unknown_flag_says_so_at_once)
+{
+	char buf[4];
+	struct iovec iov = { buf, 4 };
+	int fds[2];
+
+	make_pipe(fds);
+	ck_result(finish(peal_readv(ring, fds[0], &iov, 1, PEAL_CURRENT,
+				    0x8000000, 0, on_done, NULL)),
+		  -EOPNOTSUPP);
+}
+
 TEST(whole_receive_of_a_datagram_takes_one)
 {
 	int fds[2];

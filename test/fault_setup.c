@@ -168,6 +168,29 @@ BARE_TEST(program_works_on_a_kernel_without_io_uring_and_can_say_why)
 	falls_back("ENOSYS");
 }
 
+/* The profiles of containers may be older than the call, and say EPERM. */
+static void sleeps_without_epoll_pwait2(void)
+{
+	struct peal_ring_options options = harness_options();
+
+	options.engine = "epoll";
+	ring = open_ring(&options);
+	ck_result(finish(peal_sleep(ring, 3 * PEAL_MS, 0, on_done, NULL)), 0);
+	close_ring(ring);
+}
+
+BARE_TEST(epoll_waits_in_milliseconds_where_its_newest_call_is_forbidden)
+{
+	FORBID(SYS_epoll_pwait2, EPERM);
+	sleeps_without_epoll_pwait2();
+}
+
+BARE_TEST(epoll_waits_in_milliseconds_where_its_newest_call_is_missing)
+{
+	FORBID(SYS_epoll_pwait2, ENOSYS);
+	sleeps_without_epoll_pwait2();
+}
+
 static void register_is_missing(int error)
 {
 	struct peal_ring_options options = harness_options();
