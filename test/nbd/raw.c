@@ -6,9 +6,9 @@
  *   nbd_raw PEAL-NBD DIRECTORY
  *
  * Each test starts its own server on a unix socket in DIRECTORY and stops it
- * with SIGTERM, which must end it with status 0. Nothing sleeps, but where time
- * is the subject: the server says on standard error when it is ready, and every
- * wait is a read with a time limit.
+ * with SIGTERM, which must end it with status 0. Nothing sleeps: the server
+ * says on standard error when it is ready, and every wait is a read with a
+ * time limit.
  */
 #include <arpa/inet.h>
 #include <dirent.h>
@@ -271,6 +271,14 @@ static bool at_end(int fd)
 		n = recv(fd, rest, sizeof(rest), 0);
 	} while (n > 0);
 	return n == 0 || errno == ECONNRESET;
+}
+
+/* The server neither sends anything nor ends the connection for ms. */
+static bool is_quiet(int fd, int ms)
+{
+	struct pollfd ready = { .fd = fd, .events = POLLIN };
+
+	return poll(&ready, 1, ms) == 0;
 }
 
 static void fill(uint8_t *data, size_t len, uint32_t seed)
@@ -1009,7 +1017,7 @@ static void sigterm_with_run_waits_for_other_clients(void)
 		;
 	kill(server.pid, SIGTERM);
 	WANT(log_has("the command ended"));
-	usleep(50 * 1000);	/* some ticks of the server's stop */
+	WANT(is_quiet(fd, 50));		/* for some ticks of its stop */
 	WANT(send_all(fd, data, sizeof(data) - 4096));
 	WANT(reply(fd, &cookie) == 0);
 	close(fd);
@@ -1132,10 +1140,8 @@ static void refused_payload_that_trickles_is_dropped(void)
 
 	WANT(fd >= 0);
 	WANT(request(fd, 0, WRITE, 1, IMAGE_SIZE, 1 << 20, NULL));
-	while (sent < 50 && send_all(fd, "x", 1)) {
-		usleep(100 * 1000);
+	while (sent < 50 && send_all(fd, "x", 1) && is_quiet(fd, 100))
 		sent++;
-	}
 	close(fd);
 	WANT(sent > 5 && sent < 50);
 	WANT(log_has("--stall-timeout"));
