@@ -67,7 +67,8 @@ struct peal_stat {
  * Errors       -ENOENT, -EACCES, -EISDIR, -EEXIST: the path; -EMFILE, -ENFILE:
  *              too many open files; -ENXIO: a FIFO nobody reads, or a socket
  * Lifetime     path until the terminal completion. A FIFO without O_NONBLOCK
- *              waits for its other end, and occupies a kernel worker
+ *              waits for its other end, and occupies a kernel worker; on the
+ *              pool no cancel ends that, and closing the ring waits for it
  * Thread       the ring's
  * Engines      io_uring 5.6, on a kernel worker if it creates or the path is
  *              not cached; else pool
@@ -79,7 +80,9 @@ peal_op peal_open(struct peal_ring *ring, peal_fd dirfd, const char *path,
 
 /*
  * Closes fd. Ops in flight on it live on: where there may be any, use
- * peal_close_drained().
+ * peal_close_drained(). Never close(2) such a descriptor: the ring is not told,
+ * and on epoll its ops wait for a cancel or, while a dup(2) or fork(2) keeps
+ * the file open, can meet the next file of that number.
  *   fd       gone when the handler runs, also on an error
  *   flags    0 or PEAL_ASYNC
  * Result     0

@@ -64,10 +64,12 @@ struct peal_ring_options {
  *            test without: their names as in peal_ring_explain(), or op:NAME
  * Memory     everything the ring will ever need, by options.allocator: 64 bytes
  *            per op, 96 more for one that epoll or the pool has, touched as ops
- *            are in flight; 24 per post. Where the kernel's queues count as
- *            locked memory and find no room, the soft RLIMIT_MEMLOCK is raised
- *            to the hard one, then smaller queues are tried, then epoll:
- *            peal_ring_explain() tells
+ *            are in flight; 24 per post; on epoll 32 per descriptor that the
+ *            hard RLIMIT_NOFILE allows (at most 2^20: an allocator that writes
+ *            its zeroes touches 32 MiB), touched as they are waited for. Where
+ *            the kernel's queues count as locked memory and find no room, the
+ *            soft RLIMIT_MEMLOCK is raised to the hard one, then smaller queues
+ *            are tried, then epoll: peal_ring_explain() tells
  */
 int peal_ring_open(struct peal_ring **out_ring,
 		   const struct peal_ring_options *options);
