@@ -217,7 +217,8 @@ TEST(write_to_a_terminal_nobody_reads_does_not_stop_the_ring)
 	int master, slave;
 	peal_op op, timer;
 
-	ck_assert_int_eq(openpty(&master, &slave, NULL, NULL, NULL), 0);
+	if (openpty(&master, &slave, NULL, NULL, NULL) != 0)
+		SKIP("openpty: %s", strerror(errno));
 	keep_fd(master);
 	keep_fd(slave);
 	op = peal_writev(ring, slave, &iov, 1, PEAL_CURRENT, 0, PEAL_ASYNC,

@@ -18,7 +18,12 @@
 
 #include "test/harness.h"
 
-#define NOBODY 65534
+/* What a user may lock is the sum over all the user's processes, those of
+ * another run of the tests too: each test is a user of its own. */
+static uid_t nobody(void)
+{
+	return 10000 + (uid_t)getpid() % 50000;
+}
 
 /* From now on system call number fails with error. 0: done. */
 static int forbid(long number, int error)
@@ -100,8 +105,8 @@ static void become_nobody(rlim_t memlock)
 	if (geteuid() != 0)
 		return;
 	ck_assert_int_eq(setgroups(0, NULL), 0);
-	ck_assert_int_eq(setgid(NOBODY), 0);
-	ck_assert_int_eq(setuid(NOBODY), 0);
+	ck_assert_int_eq(setgid(nobody()), 0);
+	ck_assert_int_eq(setuid(nobody()), 0);
 }
 
 /* --- forbidden calls ----------------------------------------------------- */
@@ -287,6 +292,7 @@ BARE_TEST(soft_limit_of_locked_memory_is_raised_to_the_hard_one)
 	struct peal_ring_options options = harness_options();
 	struct rlimit limit = { 0, 1 << 20 };
 
+	NEEDS_LOCKED(1 << 20);
 	become_nobody(1 << 20);
 	ck_assert_int_eq(setrlimit(RLIMIT_MEMLOCK, &limit), 0);
 	options.entries = 1024;
@@ -317,6 +323,7 @@ BARE_TEST(rings_until_locked_memory_is_used_up_fail_cleanly_and_recover)
 	unsigned count = 0;
 	int result = 0;
 
+	NEEDS_LOCKED(1 << 20);
 	become_nobody(1 << 20);
 	options.max_ops = 64;
 	while (count < 64 &&
@@ -393,8 +400,8 @@ static void open_as_nobody(void *arg)
 	struct peal_ring *own;
 
 	(void)arg;
-	if (setgroups(0, NULL) != 0 || setgid(NOBODY) != 0 ||
-	    setuid(NOBODY) != 0)
+	if (setgroups(0, NULL) != 0 || setgid(nobody()) != 0 ||
+	    setuid(nobody()) != 0)
 		_exit(1);
 	if (peal_ring_open(&own, NULL) != -EPERM)
 		_exit(2);

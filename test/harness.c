@@ -59,6 +59,17 @@ void harness_skip(const char *test, const char *format, ...)
 	dprintf(STDOUT_FILENO, "SKIP %s: %s\n", test, reason);
 }
 
+/* Root may lock what it likes. */
+unsigned long long harness_lockable(void)
+{
+	struct rlimit limit;
+
+	if (geteuid() == 0 || getrlimit(RLIMIT_MEMLOCK, &limit) != 0 ||
+	    limit.rlim_max == RLIM_INFINITY)
+		return ~0ull;
+	return limit.rlim_max;
+}
+
 int disabled(const char *feature)
 {
 	const char *at = getenv("PEAL_DISABLE");

@@ -74,10 +74,21 @@
 		return;							\
 	} while (0)
 
+/* Where the memory of rings counts as locked, an ordinary user may have too
+ * little for the test. */
+#define NEEDS_LOCKED(bytes)						\
+	do {								\
+		if (harness_lockable() < (bytes))			\
+			SKIP("this user may lock %llu KiB, it takes %llu", \
+			     harness_lockable() >> 10,			\
+			     (unsigned long long)(bytes) >> 10);	\
+	} while (0)
+
 void harness_add(const TTest *test, int kind);
 int harness_main(int argc, char **argv, const char *suite);
 void harness_skip(const char *test, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));
+unsigned long long harness_lockable(void);
 
 /* For a test program with work to do in another role (a child under strace, a
  * server): called with the rest of the arguments when the first one is

@@ -112,6 +112,7 @@ TEST(hundred_thousand_ops_in_flight_all_complete)
 
 TEST(hundred_thousand_ops_in_flight_are_all_cancelled)
 {
+	NEEDS_LOCKED(4 << 20);
 	open_large(65536);
 	start_all();
 	ck_result(finish(peal_cancel_all(ring, 0, on_done, NULL)), OPS);
@@ -125,6 +126,7 @@ TEST(hundred_thousand_ops_are_cancelled_one_by_one_by_handle)
 {
 	unsigned i, refused = 0;
 
+	NEEDS_LOCKED(4 << 20);
 	open_large(65536);
 	start_all();
 	for (i = 0; i < OPS; i++)
@@ -143,6 +145,7 @@ TEST(closing_an_fd_ends_its_ops_and_no_others)
 {
 	unsigned i, wrong = 0;
 
+	NEEDS_LOCKED(4 << 20);
 	open_large(65536);
 	start_all();
 	for (i = 0; i < PIPES / 2; i++)
@@ -165,6 +168,7 @@ TEST(closing_the_ring_ends_a_hundred_thousand_ops)
 	struct peal_ring_options options = harness_options();
 	unsigned i, wrong = 0;
 
+	NEEDS_LOCKED(4 << 20);
 	open_large(65536);
 	start_all();
 	close_ring(ring);

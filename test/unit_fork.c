@@ -472,6 +472,7 @@ BARE_TEST(rings_leave_the_list_in_any_order)
 	struct peal_ring *rings[5];
 	unsigned at;
 
+	NEEDS_LOCKED(1 << 20);
 	for (at = 0; at < 5; at++)
 		rings[at] = open_ring(&options);
 	for (at = 0; at < 5; at++) {

@@ -181,6 +181,7 @@ BARE_TEST(flags_that_a_kernel_lacks_are_given_up_newest_first)
 {
 	size_t age;
 
+	NEEDS_LOCKED(1 << 20);
 	for (age = 0; age < sizeof(ages) / sizeof(*ages); age++) {
 		open_on(age);
 		nops_run();
@@ -192,6 +193,7 @@ BARE_TEST(each_attempt_gives_up_one_feature_more)
 {
 	unsigned at;
 
+	NEEDS_LOCKED(1 << 20);
 	open_on(4);
 	for (at = 1; at < kernel.setups; at++) {
 		/* COOP may come in when DEFER goes. */
@@ -211,6 +213,7 @@ BARE_TEST(explain_names_each_flag_that_was_refused)
 	char line[64];
 	size_t at;
 
+	NEEDS_LOCKED(1 << 20);
 	open_on(4);
 	for (at = 0; at < 5; at++) {
 		const char *found;
@@ -229,6 +232,7 @@ BARE_TEST(index_array_is_filled_where_the_kernel_wants_one)
 	const struct peal__uring *uring;
 	unsigned at;
 
+	NEEDS_LOCKED(1 << 20);
 	open_on(0);
 	uring = opened->engine_state;
 	for (at = 0; at < opened->queues.sq_entries; at++)
