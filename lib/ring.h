@@ -148,7 +148,6 @@ peal_op peal__start_op_slow(struct peal_ring *ring, unsigned opcode,
 			    uint64_t offset, uint32_t op_flags, unsigned flags,
 			    peal_handler *handler, void *ctx);
 int peal__sq_flush(struct peal_ring *ring);
-struct peal__sqe *peal__sqe_take(struct peal_ring *ring);
 peal_op peal__start_user(struct peal_ring *ring, unsigned opcode, peal_fd fd,
 			 unsigned flags, peal_handler *handler, void *ctx);
 peal_op peal__start_job(struct peal_ring *ring, struct peal__sqe **out_sqe,

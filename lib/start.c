@@ -97,13 +97,6 @@ int peal__sq_flush(struct peal_ring *ring)
 	return peal__sq_room(ring) ? 0 : -EAGAIN;
 }
 
-struct peal__sqe *peal__sqe_take(struct peal_ring *ring)
-{
-	if (!peal__sq_room(ring) && peal__sq_flush(ring) < 0)
-		return NULL;
-	return peal__sqe_fill(ring, PEAL__OP_NOP, -1, 0, 0);
-}
-
 /* An op that lives in lib/ alone, or that ran already. */
 peal_op peal__start_user(struct peal_ring *ring, unsigned opcode, peal_fd fd,
 			 unsigned flags, peal_handler *handler, void *ctx)
