@@ -1,0 +1,176 @@
+/* SPDX-License-Identifier: MIT */
+/* The queues of engines in user space; see soft.h. */
+#include "lib/start.h"
+#include "lib/soft.h"
+
+static uint32_t power_of_two(uint32_t least)
+{
+	uint32_t size = 2;
+
+	while (size < least)
+		size *= 2;
+	return size;
+}
+
+void *peal__soft_new(struct peal_ring *ring, size_t size)
+{
+	ring->engine_state = peal__alloc(ring, size, 64);
+	if (!ring->engine_state)
+		peal__reason("the allocator had no room for %zu bytes of the "
+			     "engine: raise the memory limit", size);
+	return ring->engine_state;
+}
+
+static void share_queues(struct peal_ring *ring, struct peal__soft *soft)
+{
+	struct peal__queues *queues = &ring->queues;
+
+	queues->sqes = soft->sqes;
+	queues->sq_entries = soft->sq_entries;
+	queues->sq_mask = soft->sq_entries - 1;
+	queues->cqes = soft->cqes;
+	queues->cq_head = &soft->cq_head;
+	queues->cq_tail = &soft->cq_tail;
+	queues->cq_entries = soft->cq_entries;
+	queues->cq_mask = soft->cq_entries - 1;
+}
+
+static void share_opcodes(struct peal_ring *ring, const uint8_t *opcodes,
+			  unsigned count)
+{
+	unsigned i;
+
+	for (i = 0; i < count; i++)
+		ring->can[opcodes[i] >> 6] |= UINT64_C(1) << (opcodes[i] & 63);
+	ring->can[0] &= ~ring->disable.ops[0];
+	ring->can[1] &= ~ring->disable.ops[1];
+	ring->no_multishot = (ring->disable.features >> FEATURE_MULTISHOT) & 1;
+}
+
+int peal__soft_open(struct peal_ring *ring,
+		    const struct peal_ring_options *options,
+		    const uint8_t *opcodes, unsigned count)
+{
+	struct peal__soft *soft = peal__soft_of(ring);
+
+	soft->sq_entries = power_of_two(options->entries);
+	soft->cq_entries = power_of_two(options->cq_entries
+						? options->cq_entries
+						: 4 * options->entries);
+	soft->sqes = peal__alloc(ring, soft->sq_entries * sizeof *soft->sqes,
+				 64);
+	soft->cqes = peal__alloc(ring, soft->cq_entries * sizeof *soft->cqes,
+				 64);
+	if (!soft->sqes || !soft->cqes) {
+		peal__reason("the allocator had no room for %u + %u entries: "
+			     "lower options.entries or raise the memory "
+			     "limit", soft->sq_entries, soft->cq_entries);
+		return -ENOMEM;
+	}
+	share_queues(ring, soft);
+	share_opcodes(ring, opcodes, count);
+	return 0;
+}
+
+void peal__soft_free(struct peal_ring *ring, size_t size)
+{
+	struct peal__soft *soft = peal__soft_of(ring);
+
+	peal__free(ring, soft->sqes, soft->sq_entries * sizeof *soft->sqes);
+	peal__free(ring, soft->cqes, soft->cq_entries * sizeof *soft->cqes);
+	peal__free(ring, soft, size);
+	ring->engine_state = NULL;
+}
+
+const struct peal__sqe *peal__soft_next(struct peal_ring *ring)
+{
+	struct peal__queues *queues = &ring->queues;
+
+	if (queues->sq_head == queues->sq_tail)
+		return NULL;
+	return &queues->sqes[queues->sq_head++ & queues->sq_mask];
+}
+
+void peal__soft_more(struct peal_ring *ring, uint64_t user_data, int res,
+		     uint32_t flags)
+{
+	struct peal__soft *soft = peal__soft_of(ring);
+
+	soft->cqes[soft->cq_tail++ & (soft->cq_entries - 1)] =
+		(struct peal__cqe){ .user_data = user_data, .res = res,
+				    .flags = flags };
+}
+
+/* Nobody reads the answers to cancels that the ring sends for itself: here a
+ * cancel never comes too late. */
+void peal__soft_complete(struct peal_ring *ring, uint64_t user_data, int res,
+			 uint32_t flags)
+{
+	struct peal__soft *soft = peal__soft_of(ring);
+	struct peal__job *job;
+
+	if (user_data & PEAL__DATA_OWN)
+		return;
+	if (peal__soft_room(ring)) {
+		peal__soft_more(ring, user_data, res, flags);
+		return;
+	}
+	ring->stats.cq_overflows++;
+	job = peal__soft_job(ring, user_data);
+	job->sqe.user_data = user_data;
+	job->sqe.op_flags = flags;
+	job->result = res;
+	job->held = HELD_LATE;
+	peal__jobs_append(&soft->late, job);
+}
+
+void peal__soft_flush(struct peal_ring *ring)
+{
+	struct peal__soft *soft = peal__soft_of(ring);
+	struct peal__job *job;
+
+	while ((job = soft->late.first) != NULL &&
+	       soft->cq_tail - soft->cq_head < soft->cq_entries) {
+		peal__jobs_unlink(&soft->late, job);
+		job->held = HELD_NOT;
+		peal__soft_more(ring, job->sqe.user_data, (int)job->result,
+				job->sqe.op_flags);
+	}
+}
+
+int peal__soft_start(struct peal_ring *ring, const struct peal__sqe *sqe)
+{
+	if (sqe->opcode != PEAL__OP_NOP)
+		return 0;
+	peal__soft_complete(ring, sqe->user_data,
+			    sqe->op_flags & PEAL__NOP_INJECT_RESULT
+				    ? (int)sqe->len : 0, 0);
+	return 1;
+}
+
+/* It may have been handed to the pool since the ring sent the cancel. */
+int peal__soft_cancel(struct peal_ring *ring, uint64_t target)
+{
+	struct peal__row *row = peal__row_find(ring, (peal_op)target);
+
+	if (!row || !(row->flags & ROW_JOB))
+		return -ENOENT;
+	if (!peal__job_cancel(ring, row))
+		return -EALREADY;
+	peal__ready(ring, row, -ECANCELED);
+	return 0;
+}
+
+void peal__soft_to_pool(struct peal_ring *ring, struct peal__job *job)
+{
+	const struct peal__sqe entry = job->sqe;
+	struct peal__row *row = &ring->rows[job - ring->jobs];
+
+	*peal__job_new(ring, row, 0) = entry;
+}
+
+void peal__soft_event(struct peal_ring *ring, const struct peal__cqe *cqe)
+{
+	(void)cqe;
+	ring->stats.stale++;
+}

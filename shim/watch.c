@@ -1,0 +1,309 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Ops that wait for a descriptor.
+ *
+ * An entry is tried at once; one that would wait is held (in the job of its
+ * row) in the list of its descriptor, and tried again, in order, when epoll
+ * reports an edge there.
+ *
+ *   submitted --try--> completed
+ *       \--would wait--> held --edge, try--> completed
+ *                          \--cancel--> completed with -ECANCELED
+ *
+ * Every wait tells epoll of its descriptor anew: that closes the gap between
+ * the try and the wait, and finds out that a number now means another file;
+ * those that waited on the old one are orphans then, which only a cancel ends,
+ * as with io_uring. A descriptor closed through the ring stays open as a copy
+ * while ops are held on it.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+#include "shim/epoll.h"
+#include "shim/ready.h"
+
+/* Ops of one lane on a descriptor keep their order: while one cannot go on,
+ * those behind it are not tried. */
+enum { LANE_IN, LANE_OUT, LANE_ASIDE, LANES };
+
+static int is_aside(const struct peal__sqe *sqe)
+{
+	return (sqe->opcode == PEAL__OP_RECV ||
+		sqe->opcode == PEAL__OP_RECVMSG) &&
+	       sqe->op_flags & (MSG_OOB | MSG_ERRQUEUE);
+}
+
+static int lane_of(const struct peal__sqe *sqe, int fd)
+{
+	if (sqe->opcode == PEAL__OP_SPLICE)
+		return fd == sqe->fd ? LANE_OUT : LANE_IN;
+	if (is_aside(sqe))
+		return LANE_ASIDE;
+	return peal__ready_writes(sqe) ? LANE_OUT : LANE_IN;
+}
+
+/* The events that a held entry waits for. */
+static uint32_t events_of(const struct peal__sqe *sqe, int fd)
+{
+	if (sqe->opcode == PEAL__OP_POLL_ADD)
+		return sqe->op_flags & 0xffff;	/* above are epoll's own */
+	return lane_of(sqe, fd) == LANE_OUT
+		       ? EPOLLOUT : EPOLLIN | EPOLLPRI | EPOLLRDHUP;
+}
+
+static int tell_epoll(struct peal__epoll *epoll, int fd)
+{
+	struct peal__watch *watch = &epoll->watches[fd];
+	struct epoll_event event = { .events = watch->mask | EPOLLET,
+				     .data.u64 = (uint64_t)fd };
+
+	if (epoll_ctl(epoll->fd, EPOLL_CTL_MOD, fd, &event) == 0)
+		return 0;
+	if (errno != ENOENT)
+		return -errno;
+	/* Another file than the one that was watched under this number. */
+	if (watch->held.first) {
+		struct peal__job *job;
+
+		for (job = watch->held.first; job; job = job->next)
+			job->held = HELD_ORPHAN;
+		watch->held = (struct peal__jobs){ NULL, NULL };
+	}
+	return epoll_ctl(epoll->fd, EPOLL_CTL_ADD, fd, &event) < 0 ? -errno
+								   : 0;
+}
+
+/* A splice waits on both its ends, one after the other. */
+static int fd_to_watch(const struct peal__sqe *sqe)
+{
+	struct pollfd in = { .fd = (int)sqe->file_index, .events = POLLIN };
+
+	if (sqe->opcode == PEAL__OP_SPLICE && poll(&in, 1, 0) == 0)
+		return in.fd;
+	return sqe->fd;
+}
+
+/* 0: held; READY_POOL: epoll cannot watch this; else an error. */
+static int hold(struct peal_ring *ring, struct peal__job *job)
+{
+	struct peal__epoll *epoll = ring->engine_state;
+	int fd = fd_to_watch(&job->sqe), rc;
+
+	if (fd < 0)
+		return -EBADF;
+	if ((uint32_t)fd >= epoll->watch_count)
+		return fcntl(fd, F_GETFD) < 0 ? -errno : -EMFILE;
+	if (!epoll->watches[fd].held.first)
+		epoll->watches[fd].mask = 0;
+	epoll->watches[fd].mask |= events_of(&job->sqe, fd);
+	rc = tell_epoll(epoll, fd);
+	if (rc < 0)
+		return rc == -EPERM ? READY_POOL : rc;
+	job->watch = fd;
+	job->held = HELD_FOR_FD;
+	peal__jobs_append(&epoll->watches[fd].held, job);
+	epoll->held++;
+	return 0;
+}
+
+static void drop_copy(struct peal__epoll *epoll, int fd)
+{
+	struct peal__watch *watch = &epoll->watches[fd];
+
+	if (!watch->copy || watch->held.first)
+		return;
+	watch->copy = 0;
+	close(fd);
+}
+
+static void let_go(struct peal__epoll *epoll, struct peal__job *job)
+{
+	if (job->held == HELD_FOR_FD)
+		peal__jobs_unlink(&epoll->watches[job->watch].held, job);
+	job->held = HELD_NOT;
+	epoll->held--;
+}
+
+static void pause_watch(struct peal__epoll *epoll, int fd)
+{
+	if ((uint32_t)fd >= epoll->watch_count || epoll->watches[fd].paused)
+		return;		/* nothing is held there, or it is known */
+	epoll->watches[fd].paused = 1;
+	if (epoll->paused++)
+		epoll->watches[epoll->paused_last].paused_next = fd;
+	else
+		epoll->paused_first = fd;
+	epoll->paused_last = fd;
+}
+
+/* As often as it can be done now: READY_WAIT, or the error that ends it. */
+static int try_multishot(struct peal_ring *ring, struct peal__job *job)
+{
+	struct peal__epoll *epoll = ring->engine_state;
+	int rc;
+
+	do {
+		if (!peal__soft_room(ring)) {
+			pause_watch(epoll, job->sqe.fd);
+			return READY_WAIT;
+		}
+		rc = peal__ready_try(&job->sqe, &job->result);
+		if (rc >= 0)
+			peal__soft_more(ring, job->sqe.user_data, rc,
+					PEAL__CQE_MORE);
+	} while (rc >= 0 && job->sqe.opcode == PEAL__OP_ACCEPT);
+	return rc >= 0 ? READY_WAIT : rc;
+}
+
+static int try_once(struct peal_ring *ring, struct peal__job *job)
+{
+	if (peal__soft_multishot(&job->sqe))
+		return try_multishot(ring, job);
+	return peal__ready_try(&job->sqe, &job->result);
+}
+
+void peal__watch_start(struct peal_ring *ring, const struct peal__sqe *sqe)
+{
+	struct peal__job *job = peal__soft_job(ring, sqe->user_data);
+	int rc;
+
+	job->sqe = *sqe;
+	job->result = 0;
+	job->held = HELD_NOT;
+	/* A multishot poll is told by epoll alone, or it would hear of what
+	 * is there now twice. */
+	rc = peal__soft_multishot(sqe) && sqe->opcode == PEAL__OP_POLL_ADD
+		     ? READY_WAIT : try_once(ring, job);
+	if (rc == READY_WAIT) {
+		rc = hold(ring, job);
+		if (rc == 0)
+			return;
+	}
+	if (rc == READY_POOL && sqe->opcode == PEAL__OP_POLL_ADD)
+		rc = -EINVAL;	/* a file: ready at once or never */
+	if (rc == READY_POOL)
+		peal__soft_to_pool(ring, job);
+	else
+		peal__soft_complete(ring, sqe->user_data, rc, 0);
+}
+
+/* A held entry's next attempt. The copy of a closed descriptor would be gone
+ * before a thread came to it, so that splice is made here. */
+static int try_held(struct peal_ring *ring, struct peal__job *job)
+{
+	const struct peal__epoll *epoll = ring->engine_state;
+	struct peal__sqe once = job->sqe;
+	int rc = try_once(ring, job);
+
+	if (rc != READY_POOL || once.opcode != PEAL__OP_SPLICE ||
+	    !epoll->watches[job->watch].copy)
+		return rc;
+	once.op_flags |= SPLICE_F_NONBLOCK;
+	rc = (int)peal__blocking_run(&once);
+	return rc == -EAGAIN ? READY_WAIT : rc;
+}
+
+/* 0: it waits on, maybe for its other end now; else what became of it. */
+static int retry_job(struct peal_ring *ring, struct peal__job *job)
+{
+	int rc = try_held(ring, job);
+
+	if (rc == READY_WAIT && fd_to_watch(&job->sqe) == job->watch)
+		return 0;
+	let_go(ring->engine_state, job);
+	if (rc == READY_WAIT) {
+		rc = hold(ring, job);
+		if (rc == 0)
+			return 0;
+	}
+	if (rc == READY_POOL)
+		peal__soft_to_pool(ring, job);
+	else
+		peal__soft_complete(ring, job->sqe.user_data, rc, 0);
+	return 1;
+}
+
+void peal__watch_retry(struct peal_ring *ring, int fd)
+{
+	struct peal__epoll *epoll = ring->engine_state;
+	struct peal__job *job = epoll->watches[fd].held.first, *next;
+	int blocked[LANES] = { 0 };
+
+	for (; job; job = next) {
+		int *stop = &blocked[lane_of(&job->sqe, fd)];
+		int polls = job->sqe.opcode == PEAL__OP_POLL_ADD;
+
+		next = job->next;
+		if (polls || !*stop)
+			*stop |= !retry_job(ring, job) && !polls;
+	}
+	drop_copy(epoll, fd);
+}
+
+void peal__watch_resume(struct peal_ring *ring)
+{
+	struct peal__epoll *epoll = ring->engine_state;
+	uint32_t left = epoll->paused;
+
+	while (left-- && peal__soft_room(ring)) {
+		int32_t fd = epoll->paused_first;
+
+		epoll->paused_first = epoll->watches[fd].paused_next;
+		epoll->watches[fd].paused = 0;
+		epoll->paused--;
+		peal__watch_retry(ring, fd);
+	}
+}
+
+int peal__watch_cancel(struct peal_ring *ring, uint64_t target)
+{
+	struct peal__epoll *epoll = ring->engine_state;
+	struct peal__job *job = peal__soft_job(ring, target);
+	int part, fd;
+
+	if (job->sqe.user_data != target ||
+	    (job->held != HELD_FOR_FD && job->held != HELD_ORPHAN))
+		return peal__soft_cancel(ring, target);
+	fd = job->watch;
+	part = job->sqe.opcode == PEAL__OP_CONNECT ? 0 : (int)job->result;
+	let_go(epoll, job);
+	peal__soft_complete(ring, target, part ? part : -ECANCELED, 0);
+	drop_copy(epoll, fd);
+	return 0;
+}
+
+void peal__watch_keep(struct peal_ring *ring, int fd)
+{
+	struct peal__epoll *epoll = ring->engine_state;
+	struct peal__watch *from = &epoll->watches[fd], *to;
+	struct peal__job *job;
+	int copy;
+
+	if ((uint32_t)fd >= epoll->watch_count || !from->held.first)
+		return;
+	copy = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+	if (copy < 0)
+		return;
+	if ((uint32_t)copy >= epoll->watch_count) {
+		close(copy);
+		return;
+	}
+	epoll_ctl(epoll->fd, EPOLL_CTL_DEL, fd, NULL);
+	to = &epoll->watches[copy];
+	to->mask = to->held.first ? to->mask | from->mask : from->mask;
+	tell_epoll(epoll, copy);
+	to->copy = 1;
+	while ((job = from->held.first) != NULL) {
+		peal__jobs_unlink(&from->held, job);
+		peal__jobs_append(&to->held, job);
+		job->watch = copy;
+		if (job->sqe.fd == fd)
+			job->sqe.fd = copy;
+		if (job->sqe.opcode == PEAL__OP_SPLICE &&
+		    (int)job->sqe.file_index == fd)
+			job->sqe.file_index = (uint32_t)copy;
+	}
+}
