@@ -46,10 +46,10 @@ void peal__cancel_answer(struct peal_ring *ring, peal_op op, int64_t answer)
 			  ROW_JOB))
 		return;
 	row->flags |= ROW_AGAIN;
-	if (ring->again++ || ring->again_due_ns > ring->now)
+	if (ring->again++ || ring->again_due_ns > peal__now(ring))
 		return;
 	ring->again_ns = FIRST_AGAIN_NS;
-	ring->again_due_ns = ring->now + FIRST_AGAIN_NS;
+	ring->again_due_ns = peal__now(ring) + FIRST_AGAIN_NS;
 }
 
 void peal__cancel_again(struct peal_ring *ring)
@@ -68,7 +68,7 @@ void peal__cancel_again(struct peal_ring *ring)
 	}
 	if (ring->again_ns < LAST_AGAIN_NS)
 		ring->again_ns *= 2;
-	ring->again_due_ns = ring->now + ring->again_ns;
+	ring->again_due_ns = peal__now(ring) + ring->again_ns;
 }
 
 /* Ends an op that the engine does not hold. 1: it was one; 0: it is none;

@@ -103,9 +103,11 @@ static int drain(struct peal_ring *ring, uint64_t due_ns)
 	int turned = 0;
 
 	while (peal__in_flight(ring) || peal__posts_waiting(ring)) {
-		uint64_t now = peal__clock();
+		uint64_t now;
 		int rc;
 
+		peal__read_clock(ring);
+		now = ring->now;
 		if (now >= due_ns && turned)
 			return -ETIMEDOUT;
 		ring->stop = 0;
@@ -119,12 +121,14 @@ static int drain(struct peal_ring *ring, uint64_t due_ns)
 
 int peal_ring_close(struct peal_ring *ring, uint64_t timeout_ns)
 {
-	uint64_t now = peal__clock(), due_ns;
+	uint64_t now, due_ns;
 	int rc;
 
 	peal__must_own(ring, "ring_close");
 	if (ring->running)
 		return -EDEADLK;
+	peal__read_clock(ring);
+	now = ring->now;
 	due_ns = timeout_ns > PEAL_FOREVER - now ? PEAL_FOREVER
 						 : now + timeout_ns;
 	ring->running = 1;

@@ -60,6 +60,9 @@ struct peal__engine {
 	/* A completion of the engine's own. */
 	void (*event)(struct peal_ring *ring, const struct peal__cqe *cqe);
 
+	/* The time, for an engine that has its own; NULL: peal__clock(). */
+	uint64_t (*clock)(struct peal_ring *ring);
+
 	/* A descriptor that polls readable when completions are there. */
 	int (*fd)(struct peal_ring *ring);
 
@@ -80,6 +83,7 @@ unsigned long long peal__limit(int resource);	/* RLIMIT_*, now */
 int peal__read_number(const char *path);	/* -1: there is none */
 void peal__refused_files(int error);		/* EMFILE, ENFILE: why */
 uint64_t peal__clock(void);	/* monotonic, ns */
+uint64_t peal__clock_coarse(void);	/* to some ms, cheap; its own zero */
 void peal__sigpipe_block(void);	/* for this thread, once per ring */
 void peal__sigpipe_restore(void);
 

@@ -68,9 +68,9 @@ static void dump_row(struct peal_ring *ring, const struct peal__row *row,
 	else
 		fprintf(out, " %-9s", "-");
 	fprintf(out, " %8.3f s  ", (double)age / 1e9);
-	if (row->flags & ROW_TIMED && row->due_ns > ring->now)
+	if (row->flags & ROW_TIMED && row->due_ns > peal__now(ring))
 		fprintf(out, "due in %.3f s, ",
-			(double)(row->due_ns - ring->now) / 1e9);
+			(double)(row->due_ns - peal__now(ring)) / 1e9);
 	fprintf(out, "%s%s\n", state_name(row),
 		row->flags & ROW_FULL ? ", full transfer"
 		: row->flags & ROW_MULTI ? ", multishot" : "");
@@ -78,7 +78,7 @@ static void dump_row(struct peal_ring *ring, const struct peal__row *row,
 
 void peal_ring_dump(struct peal_ring *ring, FILE *out)
 {
-	uint32_t now_ms = (uint32_t)(peal__clock() >> 20), i;
+	uint32_t now_ms = peal__age_clock(ring), i;
 
 	peal__must_own(ring, "ring_dump");
 	fprintf(out, "peal ring on %s: %u of %u ops in flight, %u unsubmitted, "

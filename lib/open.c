@@ -239,8 +239,8 @@ static void close_memory(struct peal_ring *ring)
 
 static void start_clock(struct peal_ring *ring)
 {
-	ring->now = peal__clock();
-	ring->now_ms = (uint32_t)(ring->now >> 20);
+	peal__read_clock(ring);
+	ring->now_ms = peal__age_clock(ring);
 	ring->wheel.tick = ring->now >> 14;
 }
 
@@ -263,7 +263,6 @@ int peal_ring_open(struct peal_ring **out_ring,
 	if (!ring)
 		return no_memory(&options);
 	ring->owner = &peal__this_thread;
-	start_clock(ring);
 	rc = peal__disable_parse(&ring->disable, &options);
 	if (rc == 0)
 		rc = open_memory(ring, &options);
@@ -271,13 +270,13 @@ int peal_ring_open(struct peal_ring **out_ring,
 		rc = open_engine(ring, &options, asked, by);
 		if (rc < 0)
 			close_memory(ring);
-		else
-			peal__gate_set(ring, 0);
 	}
 	if (rc < 0) {
 		peal__ring_free(ring);
 		return rc;
 	}
+	start_clock(ring);
+	peal__gate_set(ring, 0);
 	peal__ring_enlist(ring);
 	peal__sigpipe_block();
 	*out_ring = ring;

@@ -227,10 +227,19 @@ static int cq_ready(const struct peal_ring *ring)
 	       peal__load_acquire(ring->queues.cq_tail);
 }
 
-static void read_clock(struct peal_ring *ring)
+void peal__read_clock(struct peal_ring *ring)
 {
-	ring->now = peal__clock();
-	ring->now_ms = (uint32_t)(ring->now >> 20);
+	ring->now = ring->engine->clock ? ring->engine->clock(ring)
+					: peal__clock();
+	ring->now_is_old = 0;
+}
+
+/* Ages are told in milliseconds (of 2^20 ns): the exact clock costs more than
+ * the rest of a turn. */
+uint32_t peal__age_clock(struct peal_ring *ring)
+{
+	return (uint32_t)((ring->engine->clock ? ring->engine->clock(ring)
+					       : peal__clock_coarse()) >> 20);
 }
 
 /* How long the wait may be. */
@@ -246,7 +255,7 @@ static uint64_t wait_ns(struct peal_ring *ring, uint64_t timeout_ns)
 	due = peal__timer_next(ring);
 	if (ring->again && ring->again_due_ns < due)
 		due = ring->again_due_ns;
-	read_clock(ring);
+	peal__read_clock(ring);
 	if (due <= ring->now)
 		return 0;
 	return due - ring->now < timeout_ns ? due - ring->now : timeout_ns;
@@ -308,7 +317,8 @@ int peal__turn(struct peal_ring *ring, uint64_t timeout_ns)
 		peal__gate_set(ring, ring->gate | GATE_FAILED);
 		return rc;
 	}
-	read_clock(ring);
+	ring->now_is_old = 1;
+	ring->now_ms = peal__age_clock(ring);
 	if (peal__posts_waiting(ring))
 		peal__posts_run(ring);
 	if (ring->ready_head)
@@ -318,7 +328,8 @@ int peal__turn(struct peal_ring *ring, uint64_t timeout_ns)
 	run_completions(ring);
 	if (ring->wheel.count)
 		peal__timers_run(ring);
-	if (peal__unlikely(ring->again) && ring->now >= ring->again_due_ns)
+	if (peal__unlikely(ring->again) &&
+	    peal__now(ring) >= ring->again_due_ns)
 		peal__cancel_again(ring);
 	return (int)(ring->stats.completions + ring->stats.posts - before);
 }
@@ -378,8 +389,8 @@ uint64_t peal_ring_now(struct peal_ring *ring)
 {
 	peal__must_own(ring, "ring_now");
 	if (!ring->running)
-		read_clock(ring);
-	return ring->now;
+		peal__read_clock(ring);
+	return peal__now(ring);
 }
 
 uint32_t peal_ring_in_flight(struct peal_ring *ring)

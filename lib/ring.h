@@ -70,7 +70,7 @@ struct peal_ring {
 	uint32_t free_row;	/* LIFO: the hottest row first */
 	uint32_t rows_used;	/* rows ever touched */
 	int32_t rows_left;	/* of max_ops; < 0: cancels took more */
-	uint32_t now_ms;
+	uint32_t now_ms;	/* coarse, for ages: see peal__age_clock() */
 	struct peal__queues queues;
 	uint64_t open[2];	/* can, or nothing while there is a gate */
 	uint64_t now;
@@ -90,6 +90,7 @@ struct peal_ring {
 	uint32_t draining;	/* rows of peal_close_drained() that wait */
 	uint32_t holds;
 	uint8_t running;
+	uint8_t now_is_old;	/* read the clock before you use now */
 	uint8_t stop;
 	uint8_t no_multishot;	/* switched off, or found missing */
 	int failed;		/* the engine's last word */
@@ -169,6 +170,16 @@ void peal__ready(struct peal_ring *ring, struct peal__row *row,
 int64_t peal__complete(struct peal_ring *ring, struct peal__row *row,
 		       int64_t result, uint32_t flags);
 int peal__turn(struct peal_ring *ring, uint64_t timeout_ns);
+void peal__read_clock(struct peal_ring *ring);
+uint32_t peal__age_clock(struct peal_ring *ring);
+
+/* The turn's time. Many turns need none, so it is read by who asks first. */
+static inline uint64_t peal__now(struct peal_ring *ring)
+{
+	if (ring->now_is_old)
+		peal__read_clock(ring);
+	return ring->now;
+}
 
 /* time.c */
 void peal__timer_add(struct peal_ring *ring, struct peal__row *row,

@@ -255,13 +255,15 @@ static void fire(struct peal_ring *ring, struct peal__row *row)
 	}
 }
 
-/* Runs what is due at ring->now. */
+/* Runs what is due now. */
 void peal__timers_run(struct peal_ring *ring)
 {
 	struct peal__wheel *wheel = &ring->wheel;
 
-	if (!wheel->heads[EXPIRED])
+	if (!wheel->heads[EXPIRED]) {
+		peal__now(ring);
 		advance(ring);
+	}
 	while (wheel->heads[EXPIRED] && !ring->stop) {
 		struct peal__row *row = &ring->rows[wheel->heads[EXPIRED]];
 
@@ -273,11 +275,12 @@ void peal__timers_run(struct peal_ring *ring)
 /* Outside a turn the turn's time is old. */
 static uint64_t due_in(struct peal_ring *ring, uint64_t ns)
 {
-	if (!ring->running) {
-		ring->now = peal__clock();
-		ring->now_ms = (uint32_t)(ring->now >> 20);
-	}
-	return ns > MAX_DUE - ring->now ? MAX_DUE : ring->now + ns;
+	uint64_t now;
+
+	if (!ring->running)
+		peal__read_clock(ring);
+	now = peal__now(ring);
+	return ns > MAX_DUE - now ? MAX_DUE : now + ns;
 }
 
 /* A sleep is its own timer. Its own time is kept beside the deadline's, in

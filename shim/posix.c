@@ -19,6 +19,16 @@ uint64_t peal__clock(void)
 	       (uint64_t)now.tv_nsec;
 }
 
+/* 3 ns where the exact one costs 22. */
+uint64_t peal__clock_coarse(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
+	return (uint64_t)now.tv_sec * UINT64_C(1000000000) +
+	       (uint64_t)now.tv_nsec;
+}
+
 static _Thread_local unsigned rings;
 static _Thread_local int blocked_here;
 

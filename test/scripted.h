@@ -38,6 +38,10 @@
 	{								\
 		return script.now;					\
 	}								\
+	uint64_t peal__clock_coarse(void)				\
+	{								\
+		return script.now;					\
+	}								\
 	void peal__sigpipe_block(void)					\
 	{								\
 	}								\

@@ -170,7 +170,8 @@ void peal_ring_release(struct peal_ring *ring);
 int peal_ring_close(struct peal_ring *ring, uint64_t timeout_ns);
 
 /*
- * The time of this turn: read once per turn, so all handlers of a turn agree.
+ * The time of this turn: read once per turn, when it is first asked for, so
+ * that all handlers of a turn agree.
  * Result     nanoseconds, of CLOCK_MONOTONIC
  * Errors     none
  * Lifetime   nothing is lent
