@@ -173,9 +173,7 @@ peal_op peal_cancel(struct peal_ring *ring, peal_op op, unsigned flags,
 static int is_swept(const struct peal__row *row)
 {
 	return !(row->flags & (ROW_STORE | ROW_CLOSING)) &&
-	       row->opcode != PEAL__OP_ASYNC_CANCEL &&
-	       row->opcode != PEAL__OP_CANCEL_MANY &&
-	       row->opcode != PEAL__OP_CLOSE_DRAINED;
+	       peal__op_row(row->opcode)->cancel != CANCEL_ALONE;
 }
 
 unsigned peal__cancel_everything(struct peal_ring *ring)

@@ -8,6 +8,7 @@
 #include <stdint.h>
 #include "lib/engine.h"
 #include "lib/must.h"
+#include "lib/optable.h"
 #include "lib/sqe.h"
 #include "lib/table.h"
 #include "peal.h"
@@ -221,16 +222,6 @@ static inline int peal__jobs_waiting(struct peal_ring *ring)
 	return (ring->jobs_out || ring->jobs_done) && peal__jobs_look(ring);
 }
 
-/* optable.c */
-enum peal__result { RESULT_ZERO, RESULT_BYTES, RESULT_FD };
-
-struct peal__op_row {
-	const char *name;
-	const char *kernel;	/* the first Linux that has it; NULL: ours */
-	enum peal__result result;
-};
-
-const struct peal__op_row *peal__op_row(unsigned opcode);
 
 /* disable.c */
 const char *peal__feature_name(unsigned feature);

@@ -82,12 +82,6 @@ static void job_ready(struct peal_ring *ring, struct peal__job *job,
 	peal__ready(ring, row, result);
 }
 
-static int never_waits(unsigned opcode)
-{
-	return opcode == PEAL__OP_SOCKET || opcode == PEAL__OP_BIND ||
-	       opcode == PEAL__OP_LISTEN || opcode == PEAL__OP_SHUTDOWN;
-}
-
 /* Gives new jobs to the pool. */
 void peal__jobs_submit(struct peal_ring *ring)
 {
@@ -97,7 +91,7 @@ void peal__jobs_submit(struct peal_ring *ring)
 		int rc;
 
 		forget_new(ring, job);
-		if (never_waits(job->sqe.opcode)) {
+		if (peal__op_row(job->sqe.opcode)->call == CALL_TURN) {
 			job_ready(ring, job, peal__blocking_run(&job->sqe));
 			continue;
 		}

@@ -13,6 +13,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 #include "shim/epoll.h"
+#include "shim/ready.h"
 
 #define EVENTS 128
 #define MOST_FDS (1u << 20)
@@ -198,23 +199,31 @@ static int make_fds(struct peal__epoll *epoll)
 		       ? -errno : 0;
 }
 
+/* What has readiness, and what start_entry() does itself. */
+static unsigned list_ops(uint8_t has[PEAL__OP_COUNT])
+{
+	unsigned count = 0, i;
+
+	has[count++] = PEAL__OP_NOP;
+	has[count++] = PEAL__OP_ASYNC_CANCEL;
+	has[count++] = PEAL__OP_CLOSE;
+	for (i = 0; i < PEAL__OP_COUNT; i++)
+		if (peal__ready_has(i))
+			has[count++] = (uint8_t)i;
+	return count;
+}
+
 static int epoll_open(struct peal_ring *ring,
 		      const struct peal_ring_options *options)
 {
-	static const uint8_t has[] = {
-		PEAL__OP_NOP, PEAL__OP_ASYNC_CANCEL, PEAL__OP_CLOSE,
-		PEAL__OP_POLL_ADD, PEAL__OP_ACCEPT, PEAL__OP_CONNECT,
-		PEAL__OP_RECV, PEAL__OP_SEND, PEAL__OP_RECVMSG,
-		PEAL__OP_SENDMSG, PEAL__OP_READ, PEAL__OP_WRITE,
-		PEAL__OP_READV, PEAL__OP_WRITEV, PEAL__OP_SPLICE,
-	};
+	uint8_t has[PEAL__OP_COUNT];
 	struct peal__epoll *epoll = peal__soft_new(ring, sizeof *epoll);
 	int rc;
 
 	if (!epoll)
 		return -ENOMEM;
 	epoll->fd = epoll->wake_fd = -1;
-	rc = peal__soft_open(ring, options, has, sizeof has);
+	rc = peal__soft_open(ring, options, has, list_ops(has));
 	if (rc == 0)
 		rc = make_watches(ring, epoll);
 	if (rc == 0) {

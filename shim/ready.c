@@ -14,6 +14,7 @@
 #include <sys/uio.h>
 #include <unistd.h>
 #include "lib/engine.h"
+#include "lib/optable.h"
 #include "shim/ready.h"
 
 #define MOST_PARTS 1024		/* iovecs in one message: UIO_MAXIOV */
@@ -21,6 +22,8 @@
 #define CONNECTING 1		/* progress of a connect that has begun */
 
 enum { FOR_NOW, FOR_GOOD };	/* O_NONBLOCK is set */
+
+typedef int attempt(struct peal__sqe *sqe, int64_t *progress);
 
 static int is_ready(int fd, short events)
 {
@@ -143,16 +146,17 @@ static int call_nonblocking(const struct peal__sqe *sqe, int for_good)
 	return rc;
 }
 
-static int try_accept(const struct peal__sqe *sqe)
+static int try_accept(struct peal__sqe *sqe, int64_t *progress)
 {
 	int rc = call_nonblocking(sqe, FOR_GOOD);
 
+	(void)progress;
 	return rc == -EAGAIN ? READY_WAIT : rc;
 }
 
 /* The second call, after the wait, is what ends a connect: until then the
  * socket counts as connecting, and later calls would not say EISCONN. */
-static int try_connect(const struct peal__sqe *sqe, int64_t *progress)
+static int try_connect(struct peal__sqe *sqe, int64_t *progress)
 {
 	int rc = call_nonblocking(sqe, FOR_NOW);
 
@@ -166,11 +170,12 @@ static int try_connect(const struct peal__sqe *sqe, int64_t *progress)
 	return READY_WAIT;
 }
 
-static int try_poll(const struct peal__sqe *sqe)
+static int try_poll(struct peal__sqe *sqe, int64_t *progress)
 {
 	struct pollfd one = { .fd = sqe->fd,
 			      .events = (short)sqe->op_flags };
 
+	(void)progress;
 	if (sqe->fd < 0)	/* poll(2) passes over them */
 		return -EBADF;
 	if (poll(&one, 1, 0) <= 0)
@@ -180,22 +185,24 @@ static int try_poll(const struct peal__sqe *sqe)
 
 /* No way to say "do not wait" to this kind of file: look first. A terminal
  * that looks ready may take less than it is given. */
-static int look_then_call(const struct peal__sqe *sqe, int writes)
+static int look_then_call(const struct peal__sqe *sqe)
 {
+	unsigned waits = peal__op_row(sqe->opcode)->waits;
 	int rc;
 
-	if (!is_ready(sqe->fd, writes ? POLLOUT : POLLIN))
+	if (!is_ready(sqe->fd, waits == WAITS_WRITABLE ? POLLOUT : POLLIN))
 		return READY_WAIT;
 	rc = call_nonblocking(sqe, FOR_NOW);
 	return rc == -EAGAIN ? READY_WAIT : rc;
 }
 
-static int try_rw(const struct peal__sqe *sqe)
+static int try_rw(struct peal__sqe *sqe, int64_t *progress)
 {
 	struct peal__sqe once = *sqe;
 	struct stat st;
 	int rc;
 
+	(void)progress;
 	if (fstat(sqe->fd, &st) < 0)
 		return -errno;
 	if (S_ISREG(st.st_mode) || S_ISDIR(st.st_mode) || S_ISBLK(st.st_mode))
@@ -208,18 +215,19 @@ static int try_rw(const struct peal__sqe *sqe)
 	if (rc == -EAGAIN)
 		return READY_WAIT;
 	if (rc == -EOPNOTSUPP)
-		return look_then_call(sqe, peal__ready_writes(sqe));
+		return look_then_call(sqe);
 	return rc;
 }
 
 /* The pool makes the call, when both ends look ready. With nothing to move it
  * is made here: what is wrong with it is not to be heard only when data comes.
  */
-static int try_splice(const struct peal__sqe *sqe)
+static int try_splice(struct peal__sqe *sqe, int64_t *progress)
 {
 	struct peal__sqe once = *sqe;
 	int rc;
 
+	(void)progress;
 	if (sqe->op_flags & SPLICE_F_NONBLOCK || !sqe->len)
 		return READY_POOL;
 	if (is_ready((int)sqe->file_index, POLLIN))
@@ -229,37 +237,29 @@ static int try_splice(const struct peal__sqe *sqe)
 	return rc == -EAGAIN ? READY_WAIT : rc;
 }
 
-int peal__ready_try(struct peal__sqe *sqe, int64_t *progress)
+/* Readiness of every op that has it: how its fd is waited for is in the op
+ * table (lib/optable.c). */
+static attempt *const attempts[PEAL__OP_COUNT] = {
+	[PEAL__OP_ACCEPT] = try_accept,
+	[PEAL__OP_CONNECT] = try_connect,
+	[PEAL__OP_POLL_ADD] = try_poll,
+	[PEAL__OP_SPLICE] = try_splice,
+	[PEAL__OP_READ] = try_rw,
+	[PEAL__OP_READV] = try_rw,
+	[PEAL__OP_WRITE] = try_rw,
+	[PEAL__OP_WRITEV] = try_rw,
+	[PEAL__OP_RECV] = try_socket,
+	[PEAL__OP_SEND] = try_socket,
+	[PEAL__OP_RECVMSG] = try_socket,
+	[PEAL__OP_SENDMSG] = try_socket,
+};
+
+int peal__ready_has(unsigned opcode)
 {
-	switch (sqe->opcode) {
-	case PEAL__OP_ACCEPT:
-		return try_accept(sqe);
-	case PEAL__OP_CONNECT:
-		return try_connect(sqe, progress);
-	case PEAL__OP_POLL_ADD:
-		return try_poll(sqe);
-	case PEAL__OP_SPLICE:
-		return try_splice(sqe);
-	case PEAL__OP_READ:
-	case PEAL__OP_READV:
-	case PEAL__OP_WRITE:
-	case PEAL__OP_WRITEV:
-		return try_rw(sqe);
-	default:
-		return try_socket(sqe, progress);
-	}
+	return opcode < PEAL__OP_COUNT && attempts[opcode] != NULL;
 }
 
-int peal__ready_writes(const struct peal__sqe *sqe)
+int peal__ready_try(struct peal__sqe *sqe, int64_t *progress)
 {
-	switch (sqe->opcode) {
-	case PEAL__OP_CONNECT:
-	case PEAL__OP_WRITE:
-	case PEAL__OP_WRITEV:
-	case PEAL__OP_SEND:
-	case PEAL__OP_SENDMSG:
-		return 1;
-	default:
-		return 0;
-	}
+	return attempts[sqe->opcode](sqe, progress);
 }

@@ -13,7 +13,7 @@
  * be changed by an attempt that moved a part. */
 int peal__ready_try(struct peal__sqe *sqe, int64_t *progress);
 
-/* Does this op wait for its fd to be writable (and not readable)? */
-int peal__ready_writes(const struct peal__sqe *sqe);
+/* Is there an attempt at this op, and so a wait for its fd? */
+int peal__ready_has(unsigned opcode);
 
 #endif

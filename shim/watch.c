@@ -36,19 +36,26 @@ static int is_aside(const struct peal__sqe *sqe)
 	       sqe->op_flags & (MSG_OOB | MSG_ERRQUEUE);
 }
 
+static unsigned waits_of(const struct peal__sqe *sqe)
+{
+	return peal__op_row(sqe->opcode)->waits;
+}
+
 static int lane_of(const struct peal__sqe *sqe, int fd)
 {
-	if (sqe->opcode == PEAL__OP_SPLICE)
+	unsigned waits = waits_of(sqe);
+
+	if (waits == WAITS_BOTH)
 		return fd == sqe->fd ? LANE_OUT : LANE_IN;
 	if (is_aside(sqe))
 		return LANE_ASIDE;
-	return peal__ready_writes(sqe) ? LANE_OUT : LANE_IN;
+	return waits == WAITS_WRITABLE ? LANE_OUT : LANE_IN;
 }
 
 /* The events that a held entry waits for. */
 static uint32_t events_of(const struct peal__sqe *sqe, int fd)
 {
-	if (sqe->opcode == PEAL__OP_POLL_ADD)
+	if (waits_of(sqe) == WAITS_ASKED)
 		return sqe->op_flags & 0xffff;	/* above are epoll's own */
 	return lane_of(sqe, fd) == LANE_OUT
 		       ? EPOLLOUT : EPOLLIN | EPOLLPRI | EPOLLRDHUP;
@@ -76,12 +83,12 @@ static int tell_epoll(struct peal__epoll *epoll, int fd)
 								   : 0;
 }
 
-/* A splice waits on both its ends, one after the other. */
+/* Who waits on two ends does so on one after the other. */
 static int fd_to_watch(const struct peal__sqe *sqe)
 {
 	struct pollfd in = { .fd = (int)sqe->file_index, .events = POLLIN };
 
-	if (sqe->opcode == PEAL__OP_SPLICE && poll(&in, 1, 0) == 0)
+	if (waits_of(sqe) == WAITS_BOTH && poll(&in, 1, 0) == 0)
 		return in.fd;
 	return sqe->fd;
 }
@@ -182,8 +189,8 @@ void peal__watch_start(struct peal_ring *ring, const struct peal__sqe *sqe)
 		if (rc == 0)
 			return;
 	}
-	if (rc == READY_POOL && sqe->opcode == PEAL__OP_POLL_ADD)
-		rc = -EINVAL;	/* a file: ready at once or never */
+	if (rc == READY_POOL && !peal__blocking_has(sqe->opcode))
+		rc = -EINVAL;	/* a poll of a file: ready now or never */
 	if (rc == READY_POOL)
 		peal__soft_to_pool(ring, job);
 	else
@@ -198,7 +205,7 @@ static int try_held(struct peal_ring *ring, struct peal__job *job)
 	struct peal__sqe once = job->sqe;
 	int rc = try_once(ring, job);
 
-	if (rc != READY_POOL || once.opcode != PEAL__OP_SPLICE ||
+	if (rc != READY_POOL || waits_of(&once) != WAITS_BOTH ||
 	    !epoll->watches[job->watch].copy)
 		return rc;
 	once.op_flags |= SPLICE_F_NONBLOCK;
@@ -234,7 +241,7 @@ void peal__watch_retry(struct peal_ring *ring, int fd)
 
 	for (; job; job = next) {
 		int *stop = &blocked[lane_of(&job->sqe, fd)];
-		int polls = job->sqe.opcode == PEAL__OP_POLL_ADD;
+		int polls = waits_of(&job->sqe) == WAITS_ASKED;
 
 		next = job->next;
 		if (polls || !*stop)
@@ -262,15 +269,17 @@ int peal__watch_cancel(struct peal_ring *ring, uint64_t target)
 {
 	struct peal__epoll *epoll = ring->engine_state;
 	struct peal__job *job = peal__soft_job(ring, target);
-	int part, fd;
+	int fd, keeps;
 
 	if (job->sqe.user_data != target ||
 	    (job->held != HELD_FOR_FD && job->held != HELD_ORPHAN))
 		return peal__soft_cancel(ring, target);
 	fd = job->watch;
-	part = job->sqe.opcode == PEAL__OP_CONNECT ? 0 : (int)job->result;
+	keeps = job->result &&
+		peal__op_row(job->sqe.opcode)->cancel == CANCEL_PART;
 	let_go(epoll, job);
-	peal__soft_complete(ring, target, part ? part : -ECANCELED, 0);
+	peal__soft_complete(ring, target,
+			    keeps ? (int)job->result : -ECANCELED, 0);
 	drop_copy(epoll, fd);
 	return 0;
 }
@@ -302,7 +311,7 @@ void peal__watch_keep(struct peal_ring *ring, int fd)
 		job->watch = copy;
 		if (job->sqe.fd == fd)
 			job->sqe.fd = copy;
-		if (job->sqe.opcode == PEAL__OP_SPLICE &&
+		if (waits_of(&job->sqe) == WAITS_BOTH &&
 		    (int)job->sqe.file_index == fd)
 			job->sqe.file_index = (uint32_t)copy;
 	}

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The op table: one row per opcode, with the kernel's numbers. */
+#include "shim/ready.h"
 #include "test/scripted.h"
 #include <liburing.h>
 
@@ -95,6 +96,61 @@ BARE_TEST(ops_that_make_an_fd_say_so)
 		ck_assert_int_eq(peal__op_row(makers[at])->result, RESULT_FD);
 	ck_assert_int_eq(peal__op_row(PEAL__OP_READ)->result, RESULT_BYTES);
 	ck_assert_int_eq(peal__op_row(PEAL__OP_CLOSE)->result, RESULT_ZERO);
+}
+
+/* Those that lib/ does by itself have no call. */
+static int is_ours(unsigned opcode)
+{
+	return opcode == PEAL__OP_SLEEP || opcode == PEAL__OP_CLOSE_DRAINED ||
+	       opcode == PEAL__OP_CANCEL_MANY || opcode == PEAL__OP_NOP ||
+	       opcode == PEAL__OP_ASYNC_CANCEL;
+}
+
+BARE_TEST(ops_that_wait_have_an_attempt_and_no_other_has)
+{
+	unsigned at;
+
+	for (at = 0; at < PEAL__OP_COUNT; at++)
+		ck_assert_msg((peal__op_row(at)->waits != WAITS_NOT) ==
+			      peal__ready_has(at), "%s", peal_opcode_name(at));
+}
+
+BARE_TEST(every_public_op_can_be_done_without_a_kernel_that_has_it)
+{
+	unsigned at, count = 0;
+
+	for (at = 0; at < PEAL__OP_COUNT; at++) {
+		if (!peal__op_row(at)->functions)
+			continue;
+		count++;
+		ck_assert_msg(is_ours(at) || peal__blocking_has(at) ||
+			      peal__ready_has(at), "%s", peal_opcode_name(at));
+	}
+	ck_assert_uint_ge(count, 35);
+}
+
+BARE_TEST(ops_called_in_the_turn_have_a_plain_call)
+{
+	unsigned at;
+
+	for (at = 0; at < PEAL__OP_COUNT; at++)
+		if (peal__op_row(at)->call == CALL_TURN)
+			ck_assert_msg(peal__blocking_has(at), "%s",
+				      peal_opcode_name(at));
+}
+
+BARE_TEST(only_ops_that_wait_for_bytes_keep_a_part)
+{
+	unsigned at;
+
+	for (at = 0; at < PEAL__OP_COUNT; at++) {
+		const struct peal__op_row *row = peal__op_row(at);
+
+		if (row->cancel == CANCEL_PART)
+			ck_assert_msg(row->waits != WAITS_NOT &&
+				      row->result == RESULT_BYTES, "%s",
+				      row->name);
+	}
 }
 
 /* The header's enumerators by their own names; new ones it may lack. */
