@@ -1,0 +1,113 @@
+#!/bin/bash
+# SPDX-License-Identifier: MIT
+#
+# The table "what runs where" in README.md is what test/ops/what_runs.c prints;
+# `test/check_ops.sh write` puts it there. Every public op stands in one row of
+# the op table.
+#
+# The column for Windows comes from the library built for it, where that is in
+# $BUILD/windows and can be run here; elsewhere it stays as it is.
+# shellcheck source-path=SCRIPTDIR source=harness.sh
+. "$(dirname "$0")/harness.sh"
+unset PEAL_ENGINE PEAL_DISABLE
+
+begin='<!-- what runs where: test/check_ops.sh write -->'
+end='<!-- end -->'
+windows=$BUILD/windows/what_runs.exe
+
+libs=$(pkg-config --libs liburing 2> /dev/null || echo -luring)
+compile()
+{
+	# shellcheck disable=SC2086 # lists of arguments
+	$CC -std=c11 -D_GNU_SOURCE -Wall -Wextra -Werror \
+		${SAN:+-fsanitize=$SAN} -Iinclude -I. -o "$work/what_runs" \
+		test/ops/what_runs.c "$BUILD/libpeal.a" $libs -pthread
+}
+
+# The table that stands in README.md, without bars at both ends.
+table_of_readme()
+{
+	awk -v begin="$begin" -v end="$end" '$0 == end { on = 0 }
+		on && /^\|/ { print substr($0, 2, length($0) - 2) }
+		$0 == begin { on = 1 }' README.md |
+		sed 's/ *| */|/g;s/^ *//;s/ *$//' | grep -v '^-'
+}
+
+# Of a table: the first column and the one with this title.
+column_of()
+{
+	awk -F '|' -v title="$1" 'NR == 1 { for (i = 1; i <= NF; i++)
+			if ($i == title) at = i }
+		at { print $1 "|" $at }'
+}
+
+column_for_windows()
+{
+	if [ -x "$windows" ] && command -v wine > /dev/null; then
+		wine "$windows" iocp 2> /dev/null | tr -d '\r'
+	else
+		table_of_readme | column_of Windows
+	fi
+}
+
+make_table()
+{
+	"$work/what_runs" uring epoll > "$work/linux" || return 1
+	column_for_windows > "$work/windows"
+	"$work/what_runs" sim > "$work/sim" || return 1
+	awk -F '|' '
+		!($1 in line)	{ order[++count] = $1; line[$1] = "| " $1 }
+		FNR == 1	{ n = NF }
+		n > 1		{ for (i = 2; i <= n; i++) {
+					cells[$1]++
+					line[$1] = line[$1] " | " $i } }
+		FNR == 1	{ columns += n - 1 }
+		END		{ for (i = 1; i <= count; i++) {
+					while (cells[order[i]]++ < columns)
+						line[order[i]] = \
+							line[order[i]] " | ?"
+					print line[order[i]] " |"
+					if (i > 1) continue
+					for (j = 0; j <= columns; j++)
+						printf "|---"
+					print "|" } }
+	' "$work/linux" "$work/windows" "$work/sim" > "$work/table"
+}
+
+write()
+{
+	awk -v begin="$begin" -v end="$end" -v table="$work/table" '
+		$0 == end	{ on = 0 }
+		!on		{ print }
+		$0 == begin	{ on = 1
+				  while ((getline line < table) > 0) print line
+				}' README.md > "$work/readme" &&
+		cat "$work/readme" > README.md
+}
+
+if ! compile > "$work/log" 2>&1 || ! make_table; then
+	not_ok what_runs_where_is_printed "it does not compile or run:"
+	cat "$work/log"
+	exit 1
+fi
+[ "${1-}" = write ] && write
+awk -v begin="$begin" -v end="$end" '$0 == end { on = 0 } on { print }
+	$0 == begin { on = 1 }' README.md > "$work/stands"
+if diff "$work/stands" "$work/table" > "$work/diff"; then
+	ok readme_says_what_runs_where
+else
+	not_ok readme_says_what_runs_where \
+		"not as the op table has it; run: test/check_ops.sh write"
+	cat "$work/diff"
+fi
+
+# A function that starts an op: its prototype begins with peal_op.
+for header in include/peal/*.h; do
+	$CC -E -P -D_GNU_SOURCE -Iinclude "$header"
+done | tr '\n\t' '  ' | grep -o -E 'peal_op peal_[a-z0-9_]+ *\(' |
+	sed 's/peal_op peal_//;s/ *(//' | grep -v '^uring_submit$' | sort -u \
+	> "$work/declared"
+tail -n +2 "$work/linux" | cut -d '|' -f 1 | tr ',' '\n' | tr -d ' ' | sort \
+	> "$work/listed"
+diff "$work/declared" "$work/listed" > "$work/diff"
+nothing every_public_op_stands_in_one_row_of_the_op_table "$work/diff"
