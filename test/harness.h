@@ -212,11 +212,32 @@ int new_socket(int domain, int type);
  * status. */
 int in_child(void (*body)(void *arg), void *arg, char *text, size_t len);
 
-/* --- between harness.c and harness_io.c ---------------------------------- */
+/* --- between the files of the harness ------------------------------------- */
 
-extern char harness_dir[];
+#define HARNESS_TESTS	400
+
+struct harness_test {
+	const TTest *test;
+	int kind;
+};
+extern struct harness_test harness_tests[HARNESS_TESTS];
+extern unsigned harness_test_count;
+extern char harness_base_dir[];	/* holds the directories of all tests */
+extern char harness_dir[];	/* this test's own */
+
 void harness_path(char *to, const char *format, ...);	/* PATH_MAX bytes */
 void harness_must(int holds, const char *what);
 void harness_let_go(void);
+void harness_setup_ring(void);
+void harness_teardown_ring(void);
+void harness_setup_bare(void);
+void harness_teardown_bare(void);
+
+/* The system's own: harness_posix.c, windows/harness_windows.c. */
+void harness_say(const char *line);	/* to stdout, past every buffer */
+void *harness_aligned(size_t align, size_t size);	/* or the program ends */
+void harness_free(void *memory);
+void harness_remember_what_is_open(void);
+void harness_check_what_is_open(void);	/* fails the test if there is more */
 
 #endif

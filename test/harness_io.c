@@ -54,7 +54,7 @@ void harness_let_go(void)
 	struct stat st;
 
 	while (buffer_count > 0)
-		free(buffers[--buffer_count]);
+		harness_free(buffers[--buffer_count]);
 	for (; kept_count > 0; kept_count--) {
 		int fd = kept[kept_count - 1].fd;
 
@@ -187,8 +187,7 @@ int has_pattern(const void *buf, size_t len, uint64_t seed)
 void *aligned_buffer(size_t len)
 {
 	harness_must(buffer_count < MAX_BUFFERS, "MAX_BUFFERS");
-	harness_must(posix_memalign(&buffers[buffer_count], 4096, len) == 0,
-	     "posix_memalign");
+	buffers[buffer_count] = harness_aligned(4096, len);
 	memset(buffers[buffer_count], 0, len);
 	return buffers[buffer_count++];
 }
