@@ -104,6 +104,11 @@ static int read_options(struct peal_ring_options *out,
 			     PEAL_RING_SQPOLL | PEAL_RING_IOPOLL);
 		return -EINVAL;
 	}
+	if (out->reserved) {
+		peal__reason("options.reserved is %u: set it to 0, or start "
+			     "from PEAL_RING_OPTIONS", out->reserved);
+		return -EINVAL;
+	}
 	if (!out->allocator.alloc != !out->allocator.free) {
 		peal__reason("options.allocator has only one of alloc and "
 			     "free: set both or none");

@@ -244,6 +244,18 @@ TEST(poll_multishot_of_a_closed_fd_is_ebadf)
 		  -EBADF);
 }
 
+TEST(poll_multishot_of_a_file_completes_until_it_is_cancelled)
+{
+	int fd = make_file("f", "data", 4);
+	peal_op op = peal_poll_multishot(ring, fd, POLLIN, 0, on_done, NULL);
+
+	UNTIL(outcome(op)->calls >= 5);
+	ck_result(outcome(op)->result, POLLIN);
+	ck_assert(!finished(op));
+	ck_result(peal_cancel(ring, op, 0, NULL, NULL), 0);
+	finish(op);
+}
+
 TEST(poll_multishot_survives_a_completion_queue_that_is_too_small)
 {
 	struct peal_ring_options options = harness_options();

@@ -75,7 +75,8 @@ peal_op peal_poll(struct peal_ring *ring, peal_fd fd, unsigned events,
  * Completes, again and again, when fd becomes ready for one of events. It is
  * edge-triggered: take all that is there before you return; what is left is not
  * reported again. After POLLHUP or POLLERR cancel it.
- *   fd       as peal_poll, but no regular file: it would complete for ever
+ *   fd       as peal_poll; a regular file is always ready, so it completes in
+ *            every turn until it is cancelled: on all engines alike
  *   events, flags  as peal_poll
  * Result     the ready events, with PEAL_MORE; without it, the last: an error,
  *            -ECANCELED, or what a cancel came too late for

@@ -22,13 +22,15 @@ struct peal_ring_options {
 	uint32_t entries;	/* submissions per batch; 0: 256 */
 	uint32_t cq_entries;	/* completions; 0: 4 * entries */
 	uint32_t max_ops;	/* ops in flight; 0: 65536; at most 2^22 - 1026 */
-	uint32_t max_posts;	/* posts waiting; 0: 1024 */
+	uint32_t max_posts;	/* posts waiting; 0: 1024; else rounded up to
+				 * a power of two */
 	uint32_t flags;		/* PEAL_RING_* */
 	uint32_t sqpoll_idle_ms;
 	int32_t sqpoll_cpu;	/* < 0: any */
 	uint32_t workers_bounded;   /* io-wq: files; 0: the kernel's choice */
 	uint32_t workers_unbounded; /* io-wq: the rest; 0: the kernel's */
 	uint32_t pool_threads;	/* for calls the engine lacks; 0: 4; most: 64 */
+	uint32_t reserved;	/* 0 */
 	const char *engine;	/* "uring", "epoll"; NULL: PEAL_ENGINE, or
 				 * the best that works here */
 	const char *disable;	/* features forced off: "defer,no_sqarray" */
@@ -37,7 +39,7 @@ struct peal_ring_options {
 };
 
 #define PEAL_RING_OPTIONS { sizeof(struct peal_ring_options), 0, 0, 0, 0, 0, \
-	0, -1, 0, 0, 0, NULL, NULL, NULL, { NULL, NULL, NULL } }
+	0, -1, 0, 0, 0, 0, NULL, NULL, NULL, { NULL, NULL, NULL } }
 
 #define PEAL_RING_SQPOLL (1u << 0) /* a kernel thread takes submissions */
 #define PEAL_RING_IOPOLL (1u << 1) /* poll the device; O_DIRECT files only */
@@ -248,7 +250,8 @@ uint64_t peal_ring_timeout_ns(struct peal_ring *ring);
  *   fn       runs inside peal_ring_run() or peal_ring_turn(), like a handler
  *   ctx      handed to fn, never looked at: keep what it points to until then
  * Result     0: fn will run
- * Errors     -EAGAIN: options.max_posts wait already, nothing was posted
+ * Errors     -EAGAIN: options.max_posts, rounded up to a power of two, wait
+ *            already; nothing was posted
  * Lifetime   the ring must not be closed before the call is made; a close that
  *            comes while it runs (the post was "stop") waits for it
  * Thread     any, and signal handlers: the only call that is
