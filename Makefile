@@ -4,7 +4,7 @@
 # make demo       a real server, loaded by foreign clients (about 30 s)
 # make check      every test; SAN=address,undefined for a sanitizer build
 # make check-kernel-6.1   the tests under Debian's Linux 6.1, in qemu
-# make perf       the floors: the same loops on bare liburing and on peal
+# make perf       peal-perf's short round: peal beside bare liburing
 # make install    PREFIX=/usr/local DESTDIR=
 # make V=1        show the commands
 
@@ -39,25 +39,27 @@ say = $(if $(V),,@printf '  %-6s %s\n' $(1) $(2))
 lib_src  := $(wildcard lib/*.c shim/*.c)
 nbd_src  := $(wildcard examples/nbd/*.c)
 ex_src   := $(wildcard examples/*.c)
-perf_src := $(wildcard perf/floor_*.c)
+steps_src := perf/floor_steps.c
+perf_src := $(filter-out $(steps_src),$(wildcard perf/*.c))
 test_src := $(wildcard test/unit_*.c test/conform_*.c test/fault_*.c \
 	test/proof_*.c)
 help_src := $(filter-out $(test_src),$(wildcard test/*.c))
-all_src  := $(lib_src) $(nbd_src) $(ex_src) $(perf_src) $(test_src) $(help_src) \
-	$(filter-out $(perf_src),$(wildcard perf/*.c))
+all_src  := $(lib_src) $(nbd_src) $(ex_src) $(perf_src) $(steps_src) \
+	$(test_src) $(help_src)
 
 obj = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))
 lib := $(BUILD)/libpeal.a
 nbd := $(BUILD)/bin/peal-nbd
 examples := $(patsubst examples/%.c,$(BUILD)/examples/%,$(ex_src))
-perfs := $(patsubst perf/%.c,$(BUILD)/perf/%,$(perf_src))
+perf := $(BUILD)/bin/peal-perf
+steps := $(BUILD)/perf/floor_steps
 tests := $(patsubst test/%.c,$(BUILD)/test/%,$(test_src))
 
-.PHONY: all lib examples tests perf check demo install clean
+.PHONY: all lib examples tests peal-perf perf check demo install clean FORCE
 .DELETE_ON_ERROR:
 .SECONDARY:
 
-all: lib $(if $(nbd_src),$(nbd)) examples
+all: lib $(if $(nbd_src),$(nbd)) examples $(perf)
 lib: $(lib)
 examples: $(examples)
 
@@ -80,11 +82,24 @@ $(BUILD)/examples/%: $(BUILD)/obj/examples/%.o $(lib)
 	$(call say,LD,$@)
 	$(Q)$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS)
 
-perf_help := $(call obj,$(filter-out $(perf_src),$(wildcard perf/*.c)))
-$(BUILD)/perf/%: $(BUILD)/obj/perf/%.o $(perf_help) $(lib)
+# Where numbers come from: changes when the revision does.
+$(BUILD)/perf/revision: FORCE
+	@mkdir -p $(@D)
+	@git describe --always --dirty 2>/dev/null > $@.new || echo unknown > $@.new
+	@cmp -s $@.new $@ && rm $@.new || mv $@.new $@
+$(BUILD)/obj/perf/env.o: $(BUILD)/perf/revision
+$(BUILD)/obj/perf/env.o: CFLAGS += \
+	-DPERF_REVISION='"$(shell cat $(BUILD)/perf/revision 2>/dev/null)"'
+
+$(perf): $(call obj,$(perf_src)) $(lib)
 	@mkdir -p $(@D)
 	$(call say,LD,$@)
 	$(Q)$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS) -lm
+
+$(steps): $(call obj,$(steps_src)) $(lib)
+	@mkdir -p $(@D)
+	$(call say,LD,$@)
+	$(Q)$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS)
 
 $(BUILD)/test/%: $(BUILD)/obj/test/%.o $(call obj,$(help_src)) $(lib)
 	@mkdir -p $(@D)
@@ -95,7 +110,7 @@ $(BUILD)/test/%: $(BUILD)/obj/test/%.o $(call obj,$(help_src)) $(lib)
 tests: $(tests)
 
 check: packages
-	@$(MAKE) --no-print-directory all tests $(perfs) SAN=$(SAN) BUILD=$(BUILD)
+	@$(MAKE) --no-print-directory all tests $(steps) SAN=$(SAN) BUILD=$(BUILD)
 	@BUILD=$(BUILD) SAN=$(SAN) CC="$(CC)" CXX="$(CXX)" test/run
 
 .PHONY: packages
@@ -119,8 +134,11 @@ check-kernel-%:
 demo:
 	@examples/nbd/demo
 
-perf: $(perfs)
-	@for p in $(perfs); do $$p || exit 1; done
+peal-perf: $(perf)
+
+perf: $(perf) $(steps)
+	@$(perf) nop
+	@$(steps)
 
 compile_commands.json: Makefile $(all_src)
 	@{ sep='['; for f in $(all_src); do \

@@ -28,7 +28,7 @@
 #include <sys/user.h>
 #include <sys/wait.h>
 #include <unistd.h>
-#include "perf/floor.h"
+#include "peal.h"
 
 #define BATCH	64u
 #define BLOCK	4096u
@@ -37,6 +37,12 @@
 
 extern const char __executable_start[], etext[];
 extern const char __start_bench[], __stop_bench[];
+
+static _Noreturn void floor_fail(const char *what, long long error)
+{
+	fprintf(stderr, "%s: %s\n", what, peal_strerror(error));
+	exit(1);
+}
 
 /* --- the child ----------------------------------------------------------- */
 

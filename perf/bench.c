@@ -1,0 +1,392 @@
+/* SPDX-License-Identifier: MIT */
+/* What every measuring command does alike: options, rows, the run. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include "perf/bench.h"
+#include "perf/env.h"
+
+static struct bench *running;
+static uint64_t began_ns;
+
+/* --- options ---------------------------------------------------------------- */
+
+static void usage_axis(const struct axis *axis, FILE *out)
+{
+	fprintf(out, "  --%-12s %s\n", axis->name, axis->help);
+	if (axis->known)
+		fprintf(out, "%17sof %s\n", "", axis->known);
+	fprintf(out, "%17snow %s\n", "", axis->values);
+}
+
+void bench_usage(const struct workload *workload, FILE *out)
+{
+	const struct bench_option *option = workload->options;
+	unsigned i;
+
+	fprintf(out, "usage: peal-perf %s [OPTION...]\n%s\n\nAxes, each a "
+		"list (a,b,c or all):\n", workload->name, workload->line);
+	for (i = 0; i < workload->axis_count; i++)
+		usage_axis(&workload->axes[i], out);
+	fprintf(out, "\nOptions:\n");
+	for (; option && option->name; option++)
+		fprintf(out, "  --%-12s %s\n", option->name, option->help);
+	fprintf(out, "  --%-12s %s\n", "side", "a list of the sides to run:");
+	fprintf(out, "%16s", "");
+	for (i = 0; workload->sides[i]; i++)
+		fprintf(out, " %s", workload->sides[i]->name);
+	fprintf(out, "\n"
+		"  --against SIDE  compare to this side's best row of the same "
+		"work\n"
+		"  --same          compare only to equal variants\n"
+		"  --seconds S     for all rows together (10)\n"
+		"  --rounds N      slices of each row (40)\n"
+		"  --latency       p50 to p99.99, from slices of their own\n"
+		"  --rate N        latency with N ops started per second, not "
+		"as fast as they end\n"
+		"  --seed N        of the order of slices\n"
+		"  --csv FILE, --json FILE   \"-\": standard output, instead "
+		"of the table\n"
+		"  --quiet         no table, no progress\n");
+}
+
+static int complain(const struct bench *bench, const char *text)
+{
+	fprintf(stderr, "peal-perf %s: %s\n", bench->workload->name, text);
+	fprintf(stderr, "peal-perf %s --help lists the options\n",
+		bench->workload->name);
+	return 2;
+}
+
+static int known_sides(const struct bench *bench, const char *list)
+{
+	while (*list) {
+		size_t len = strcspn(list, ",");
+		unsigned i;
+
+		for (i = 0; bench->workload->sides[i]; i++) {
+			const char *name = bench->workload->sides[i]->name;
+
+			if (strlen(name) == len && !memcmp(name, list, len))
+				break;
+		}
+		if (!bench->workload->sides[i])
+			return 0;
+		list += len + (list[len] == ',');
+	}
+	return 1;
+}
+
+static const struct bench_option *own_option(const struct bench *bench,
+					     const char *name)
+{
+	const struct bench_option *option = bench->workload->options;
+
+	for (; option && option->name; option++)
+		if (strcmp(option->name, name) == 0)
+			return option;
+	return NULL;
+}
+
+static const char *set_number(double *to, const char *name, const char *value,
+			      double least, double most)
+{
+	char *end;
+	double number = strtod(value, &end);
+
+	if (*end || end == value || !(number >= least && number <= most))
+		return why("--%s takes a number from %g to %g, not \"%s\"",
+			   name, least, most, value);
+	*to = number;
+	return NULL;
+}
+
+static const char *set_side(struct bench *bench, const char *name,
+			    const char *value)
+{
+	if (!known_sides(bench, value))
+		return why("--%s does not know \"%s\"", name, value);
+	if (strcmp(name, "side") == 0)
+		bench->sides = value;
+	else
+		bench->against = value;
+	return NULL;
+}
+
+/* Options with a value. Sets *found. */
+static const char *set_value(struct bench *bench, const char *name,
+			     const char *value, int *found)
+{
+	const struct bench_option *own = own_option(bench, name);
+	double number = 0;
+	const char *wrong = NULL;
+
+	*found = 1;
+	if (matrix_has(&bench->matrix, name))
+		return matrix_set(&bench->matrix, name, value);
+	if (own) {
+		*own->value = value;
+	} else if (!strcmp(name, "side") || !strcmp(name, "against")) {
+		return set_side(bench, name, value);
+	} else if (strcmp(name, "seconds") == 0) {
+		return set_number(&bench->how.seconds, name, value, 0, 1e6);
+	} else if (strcmp(name, "rounds") == 0) {
+		wrong = set_number(&number, name, value, 3, STATS_SAMPLES);
+		bench->how.rounds = (unsigned)number;
+	} else if (strcmp(name, "rate") == 0) {
+		bench->how.latency = 1;
+		return set_number(&bench->how.rate, name, value, 1, 1e9);
+	} else if (strcmp(name, "seed") == 0) {
+		wrong = set_number(&number, name, value, 1, 1e15);
+		bench->how.seed = (uint64_t)number;
+	} else if (strcmp(name, "csv") == 0) {
+		bench->csv = value;
+	} else if (strcmp(name, "json") == 0) {
+		bench->json = value;
+	} else {
+		*found = 0;
+	}
+	return wrong;
+}
+
+static int set_flag(struct bench *bench, const char *name)
+{
+	const struct bench_option *own = own_option(bench, name);
+
+	if (own && own->flag)
+		*own->value = "1";
+	else if (strcmp(name, "same") == 0)
+		bench->same = 1;
+	else if (strcmp(name, "latency") == 0)
+		bench->how.latency = 1;
+	else if (strcmp(name, "quiet") == 0)
+		bench->quiet = 1;
+	else
+		return 0;
+	return 1;
+}
+
+/* One option; takes one or two words. Returns how many, or 0. */
+static int one_option(struct bench *bench, int argc, char **argv)
+{
+	const char *name = argv[0], *equals = strchr(name, '='), *wrong;
+	char bare[64];
+	int found;
+
+	if (strncmp(name, "--", 2) != 0) {
+		complain(bench, why("\"%s\" is no option", name));
+		return 0;
+	}
+	snprintf(bare, sizeof bare, "%.*s",
+		 equals ? (int)(equals - name - 2) : 60, name + 2);
+	if (!equals && set_flag(bench, bare))
+		return 1;
+	if (!equals && argc < 2) {
+		complain(bench, why("--%s is unknown, or wants a value", bare));
+		return 0;
+	}
+	wrong = set_value(bench, bare, equals ? equals + 1 : argv[1], &found);
+	if (!found)
+		wrong = why("there is no option --%s", bare);
+	if (wrong) {
+		complain(bench, wrong);
+		return 0;
+	}
+	return equals ? 1 : 2;
+}
+
+void bench_start(struct bench *bench, const struct workload *workload,
+		 int sweep)
+{
+	memset(bench, 0, sizeof *bench);
+	bench->workload = workload;
+	bench->how.seconds = 10;
+	bench->how.rounds = 40;
+	bench->how.seed = UINT64_C(0x9e3779b97f4a7c15);
+	bench->how.in_effect = workload->in_effect;
+	matrix_default(&bench->matrix, workload->axes, workload->axis_count,
+		       sweep);
+	bench->how.rings_axis = (unsigned)matrix_has(&bench->matrix, "rings");
+}
+
+int bench_parse(struct bench *bench, int argc, char **argv)
+{
+	int i, taken;
+
+	for (i = 0; i < argc; i += taken) {
+		taken = one_option(bench, argc - i, argv + i);
+		if (!taken)
+			return 2;
+	}
+	return 0;
+}
+
+/* --- rows --------------------------------------------------------------------- */
+
+static int wanted(const struct bench *bench, const struct side *side)
+{
+	const char *list = bench->sides;
+	size_t len, name = strlen(side->name);
+
+	for (; list && *list; list += len + (list[len] == ',')) {
+		len = strcspn(list, ",");
+		if (len == name && memcmp(list, side->name, len) == 0)
+			return 1;
+	}
+	return bench->sides == NULL;
+}
+
+static void add_row(struct bench *bench, const struct perf_case *at,
+		    const struct side *side)
+{
+	struct row *row = &bench->rows[bench->count++];
+	const char *wrong = bench->workload->senseless
+				    ? bench->workload->senseless(at)
+				    : NULL;
+
+	row->at = *at;
+	row->side = side;
+	snprintf(row->na, sizeof row->na, "%s", wrong ? wrong : "");
+}
+
+void bench_rows(struct bench *bench)
+{
+	unsigned size = matrix_size(&bench->matrix), sides = 0, i, s;
+	struct perf_case at;
+
+	while (bench->workload->sides[sides])
+		sides++;
+	bench->rows = calloc((size_t)size * sides, sizeof *bench->rows);
+	if (!bench->rows)
+		abort();
+	for (i = 0; i < size; i++) {
+		matrix_case(&bench->matrix, i, &at);
+		for (s = 0; s < sides; s++)
+			if (wanted(bench, bench->workload->sides[s]))
+				add_row(bench, &at, bench->workload->sides[s]);
+	}
+}
+
+const struct row *bench_reference(const struct bench *bench,
+				  const struct row *row)
+{
+	const char *name = bench->against ? bench->against
+					  : bench->workload->sides[0]->name;
+	const struct row *best = NULL;
+	double least = 0;
+	unsigned i;
+
+	for (i = 0; i < bench->count; i++) {
+		const struct row *other = &bench->rows[i];
+		double cpu;
+
+		if (other->na[0] || strcmp(other->side->name, name) != 0 ||
+		    (bench->same ? !case_equal(&other->at, &row->at)
+				 : !case_same_work(&other->at, &row->at)))
+			continue;
+		cpu = stats_median(other->samples[CPU_NS], other->rounds);
+		if (!best || cpu < least) {
+			best = other;
+			least = cpu;
+		}
+	}
+	return best == row ? NULL : best;
+}
+
+/* --- the run -------------------------------------------------------------------- */
+
+static void progress(double share)
+{
+	if (!running->quiet)
+		progress_show(running->workload->name, share, began_ns);
+}
+
+static FILE *open_output(const char *path)
+{
+	FILE *out = strcmp(path, "-") == 0 ? stdout : fopen(path, "w");
+
+	if (!out)
+		perror(path);
+	return out;
+}
+
+static int close_output(const char *path, FILE *out)
+{
+	int failed = fflush(out) != 0 || ferror(out);
+
+	if (out != stdout)
+		failed |= fclose(out) != 0;
+	if (failed)
+		fprintf(stderr, "peal-perf: %s could not be written\n", path);
+	return failed;
+}
+
+static int write_outputs(const struct bench *bench)
+{
+	int to_stdout = 0, failed = 0;
+	unsigned i;
+	FILE *out;
+
+	if (bench->csv && (out = open_output(bench->csv))) {
+		csv_head(bench->workload, out);
+		for (i = 0; i < bench->count; i++)
+			csv_row(bench->workload, &bench->rows[i], out);
+		to_stdout |= out == stdout;
+		failed |= close_output(bench->csv, out);
+	} else if (bench->csv) {
+		failed = 1;
+	}
+	if (bench->json && (out = open_output(bench->json))) {
+		json_print(bench, out);
+		to_stdout |= out == stdout;
+		failed |= close_output(bench->json, out);
+	} else if (bench->json) {
+		failed = 1;
+	}
+	if (!to_stdout && !bench->quiet)
+		table_print(bench, stdout);
+	return failed;
+}
+
+static int run(struct bench *bench)
+{
+	const struct workload *workload = bench->workload;
+	const char *wrong = workload->prepare ? workload->prepare() : NULL;
+	int stopped, failed;
+	unsigned i;
+
+	if (wrong) {
+		fprintf(stderr, "peal-perf %s: %s\n", workload->name, wrong);
+		return 1;
+	}
+	bench_rows(bench);
+	running = bench;
+	began_ns = clock_now();
+	bench->how.progress = progress;
+	measure_catch_signals();
+	stopped = measure_group(bench->rows, bench->count, &bench->how);
+	if (!bench->quiet)
+		progress_end();
+	if (workload->finish)
+		workload->finish();
+	failed = write_outputs(bench);
+	for (i = 0; i < bench->count; i++)
+		row_free(&bench->rows[i]);
+	free(bench->rows);
+	return failed ? 1 : stopped ? 130 : 0;
+}
+
+int bench_main(const struct workload *workload, int argc, char **argv)
+{
+	struct bench bench;
+
+	if (argc == 2 && strcmp(argv[1], "--help") == 0) {
+		bench_usage(workload, stdout);
+		return 0;
+	}
+	bench_start(&bench, workload, 0);
+	if (bench_parse(&bench, argc - 1, argv + 1) != 0)
+		return 2;
+	env_gather(".", argc, argv);
+	return run(&bench);
+}

@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A histogram of latencies: 64 slots per power of two, so a value is known to
+ * 1.6 %, from 1 ns to 2^42 ns (73 minutes); noting one is an increment.
+ */
+#ifndef PEAL_PERF_LATENCY_H
+#define PEAL_PERF_LATENCY_H
+
+#include <stdint.h>
+
+#define LATENCY_BITS	6
+#define LATENCY_SLOTS	((42 - LATENCY_BITS + 1) << LATENCY_BITS)
+
+struct latency {
+	uint64_t count, max;
+	uint32_t slots[LATENCY_SLOTS];
+};
+
+static inline unsigned latency_slot(uint64_t ns)
+{
+	unsigned top;
+
+	if (ns < 1u << LATENCY_BITS)
+		return (unsigned)ns;
+	top = 63u - (unsigned)__builtin_clzll(ns);
+	if (top >= 42)
+		return LATENCY_SLOTS - 1;
+	return ((top - LATENCY_BITS + 1) << LATENCY_BITS) +
+	       (unsigned)(ns >> (top - LATENCY_BITS) &
+			  ((1u << LATENCY_BITS) - 1));
+}
+
+static inline void latency_note(struct latency *in, uint64_t ns)
+{
+	in->slots[latency_slot(ns)]++;
+	in->count++;
+	if (ns > in->max)
+		in->max = ns;
+}
+
+/* The most that a value in this slot can be. */
+uint64_t latency_slot_end(unsigned slot);
+
+/* The latency that share (0.5, 0.99) of all do not exceed, in ns. */
+uint64_t latency_at(const struct latency *in, double share);
+
+void latency_merge(struct latency *into, const struct latency *from);
+
+#endif
