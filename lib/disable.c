@@ -14,6 +14,8 @@ static const char *const names[FEATURE_COUNT] = {
 	[FEATURE_NO_IOWAIT] = "no_iowait",
 	[FEATURE_RING_FD] = "ring_fd",
 	[FEATURE_MULTISHOT] = "multishot",
+	[FEATURE_EPOLL_PWAIT2] = "epoll_pwait2",
+	[FEATURE_RWF_NOWAIT] = "rwf_nowait",
 };
 
 const char *peal__feature_name(unsigned feature)

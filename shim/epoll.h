@@ -23,6 +23,7 @@ struct peal__epoll {
 	uint32_t paused;	/* watches that are, oldest first */
 	int32_t paused_first, paused_last;
 	uint8_t whole_ms;	/* there is no epoll_pwait2() */
+	uint8_t how;		/* READY_NO_NOWAIT: RWF_NOWAIT is switched off */
 	uint8_t embedded;	/* another loop waits for fd */
 };
 

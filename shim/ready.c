@@ -19,11 +19,12 @@
 
 #define MOST_PARTS 1024		/* iovecs in one message: UIO_MAXIOV */
 #define WAITING_FLAGS (RWF_HIPRI | RWF_DSYNC | RWF_SYNC | RWF_APPEND)
+#define UNKNOWN_FLAG 0x40000000	/* refused as RWF_NOWAIT is where it is not */
 #define CONNECTING 1		/* progress of a connect that has begun */
 
 enum { FOR_NOW, FOR_GOOD };	/* O_NONBLOCK is set */
 
-typedef int attempt(struct peal__sqe *sqe, int64_t *progress);
+typedef int attempt(struct peal__sqe *sqe, int64_t *progress, unsigned how);
 
 static int is_ready(int fd, short events)
 {
@@ -112,11 +113,12 @@ static int goes_on(struct peal__sqe *sqe, int64_t *progress, int moved)
 	return 1;
 }
 
-static int try_socket(struct peal__sqe *sqe, int64_t *progress)
+static int try_socket(struct peal__sqe *sqe, int64_t *progress, unsigned how)
 {
 	struct peal__sqe once;
 	int rc;
 
+	(void)how;
 	do {
 		once = *sqe;
 		once.op_flags |= MSG_DONTWAIT;
@@ -146,20 +148,22 @@ static int call_nonblocking(const struct peal__sqe *sqe, int for_good)
 	return rc;
 }
 
-static int try_accept(struct peal__sqe *sqe, int64_t *progress)
+static int try_accept(struct peal__sqe *sqe, int64_t *progress, unsigned how)
 {
 	int rc = call_nonblocking(sqe, FOR_GOOD);
 
 	(void)progress;
+	(void)how;
 	return rc == -EAGAIN ? READY_WAIT : rc;
 }
 
 /* The second call, after the wait, is what ends a connect: until then the
  * socket counts as connecting, and later calls would not say EISCONN. */
-static int try_connect(struct peal__sqe *sqe, int64_t *progress)
+static int try_connect(struct peal__sqe *sqe, int64_t *progress, unsigned how)
 {
 	int rc = call_nonblocking(sqe, FOR_NOW);
 
+	(void)how;
 	if (rc == -EAGAIN)	/* a unix socket whose backlog is full */
 		return READY_POOL;
 	if (*progress == CONNECTING && rc == -EISCONN)
@@ -170,12 +174,13 @@ static int try_connect(struct peal__sqe *sqe, int64_t *progress)
 	return READY_WAIT;
 }
 
-static int try_poll(struct peal__sqe *sqe, int64_t *progress)
+static int try_poll(struct peal__sqe *sqe, int64_t *progress, unsigned how)
 {
 	struct pollfd one = { .fd = sqe->fd,
 			      .events = (short)sqe->op_flags };
 
 	(void)progress;
+	(void)how;
 	if (sqe->fd < 0)	/* poll(2) passes over them */
 		return -EBADF;
 	if (poll(&one, 1, 0) <= 0)
@@ -196,7 +201,7 @@ static int look_then_call(const struct peal__sqe *sqe)
 	return rc == -EAGAIN ? READY_WAIT : rc;
 }
 
-static int try_rw(struct peal__sqe *sqe, int64_t *progress)
+static int try_rw(struct peal__sqe *sqe, int64_t *progress, unsigned how)
 {
 	struct peal__sqe once = *sqe;
 	struct stat st;
@@ -207,7 +212,7 @@ static int try_rw(struct peal__sqe *sqe, int64_t *progress)
 		return -errno;
 	if (S_ISREG(st.st_mode) || S_ISDIR(st.st_mode) || S_ISBLK(st.st_mode))
 		return READY_POOL;
-	once.op_flags |= RWF_NOWAIT;
+	once.op_flags |= how & READY_NO_NOWAIT ? UNKNOWN_FLAG : RWF_NOWAIT;
 	once.off = UINT64_MAX;	/* streams have no offset */
 	rc = (int)peal__blocking_run(&once);
 	if (sqe->op_flags & ~WAITING_FLAGS)
@@ -222,12 +227,13 @@ static int try_rw(struct peal__sqe *sqe, int64_t *progress)
 /* The pool makes the call, when both ends look ready. With nothing to move it
  * is made here: what is wrong with it is not to be heard only when data comes.
  */
-static int try_splice(struct peal__sqe *sqe, int64_t *progress)
+static int try_splice(struct peal__sqe *sqe, int64_t *progress, unsigned how)
 {
 	struct peal__sqe once = *sqe;
 	int rc;
 
 	(void)progress;
+	(void)how;
 	if (sqe->op_flags & SPLICE_F_NONBLOCK || !sqe->len)
 		return READY_POOL;
 	if (is_ready((int)sqe->file_index, POLLIN))
@@ -259,7 +265,7 @@ int peal__ready_has(unsigned opcode)
 	return opcode < PEAL__OP_COUNT && attempts[opcode] != NULL;
 }
 
-int peal__ready_try(struct peal__sqe *sqe, int64_t *progress)
+int peal__ready_try(struct peal__sqe *sqe, int64_t *progress, unsigned how)
 {
-	return attempts[sqe->opcode](sqe, progress);
+	return attempts[sqe->opcode](sqe, progress, how);
 }

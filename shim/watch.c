@@ -157,7 +157,7 @@ static int try_multishot(struct peal_ring *ring, struct peal__job *job)
 			pause_watch(epoll, job->sqe.fd);
 			return READY_WAIT;
 		}
-		rc = peal__ready_try(&job->sqe, &job->result);
+		rc = peal__ready_try(&job->sqe, &job->result, epoll->how);
 		if (rc >= 0)
 			peal__soft_more(ring, job->sqe.user_data, rc,
 					PEAL__CQE_MORE);
@@ -167,9 +167,11 @@ static int try_multishot(struct peal_ring *ring, struct peal__job *job)
 
 static int try_once(struct peal_ring *ring, struct peal__job *job)
 {
+	const struct peal__epoll *epoll = ring->engine_state;
+
 	if (peal__soft_multishot(&job->sqe))
 		return try_multishot(ring, job);
-	return peal__ready_try(&job->sqe, &job->result);
+	return peal__ready_try(&job->sqe, &job->result, epoll->how);
 }
 
 void peal__watch_start(struct peal_ring *ring, const struct peal__sqe *sqe)

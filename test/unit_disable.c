@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Features forced off: the list, and what the ring does without them. */
+#include "shim/epoll.h"
+#include "shim/ready.h"
 #include "test/scripted.h"
 #include "lib/uring.h"
 
@@ -125,14 +127,33 @@ BARE_TEST(ring_with_an_unknown_word_does_not_open_and_leaks_nothing)
 
 /* --- what the ring does without it ------------------------------------ */
 
-static struct peal__uring *uring_without(const char *feature)
+static void open_without(const char *engine, const char *feature)
 {
 	struct peal_ring_options options = harness_options();
 
 	unsetenv("PEAL_DISABLE");
+	options.engine = engine;
 	options.disable = feature;
 	reopen_ring(&options);
+}
+
+static struct peal__uring *uring_without(const char *feature)
+{
+	open_without("uring", feature);
 	return ring->engine_state;
+}
+
+static struct peal__epoll *epoll_without(const char *feature)
+{
+	open_without("epoll", feature);
+	return ring->engine_state;
+}
+
+/* The engine whose explain has this feature's line. */
+static const char *engine_of(unsigned feature)
+{
+	return feature == FEATURE_EPOLL_PWAIT2 || feature == FEATURE_RWF_NOWAIT
+		       ? "epoll" : "uring";
 }
 
 static char *explained(void)
@@ -177,7 +198,7 @@ TEST(each_feature_disabled_is_off_in_explain_and_the_ring_works)
 	unsigned at;
 
 	for (at = 0; at < FEATURE_COUNT; at++) {
-		uring_without(peal__feature_name(at));
+		open_without(engine_of(at), peal__feature_name(at));
 		is_off_and_works(peal__feature_name(at));
 	}
 }
@@ -194,7 +215,12 @@ TEST(all_features_disabled_at_once_leave_a_ring_that_works)
 	ck_assert_uint_eq(uring_without(list)->setup_flags &
 			  ~(PEAL__SETUP_CLAMP | PEAL__SETUP_CQSIZE), 0);
 	for (at = 0; at < FEATURE_COUNT; at++)
-		is_off_and_works(peal__feature_name(at));
+		if (strcmp(engine_of(at), "uring") == 0)
+			is_off_and_works(peal__feature_name(at));
+	epoll_without(list);
+	for (at = 0; at < FEATURE_COUNT; at++)
+		if (strcmp(engine_of(at), "epoll") == 0)
+			is_off_and_works(peal__feature_name(at));
 }
 
 static void flag_is_not_asked_for(const char *feature, uint32_t flag)
@@ -220,6 +246,23 @@ TEST(enter_flags_follow_the_list)
 			  PEAL__ENTER_REGISTERED_RING, 0);
 	ck_assert_uint_eq(uring_without("no_iowait")->enter_flags &
 			  PEAL__ENTER_NO_IOWAIT, 0);
+}
+
+TEST(epoll_says_what_it_has)
+{
+	const struct peal__epoll *epoll = epoll_without(NULL);
+
+	ck_assert(strstr(line_of("rwf_nowait"), "on "));
+	ck_assert_uint_eq(epoll->how, 0);
+	if (epoll->whole_ms)
+		SKIP("this kernel has no epoll_pwait2");
+	ck_assert(strstr(line_of("epoll_pwait2"), "on "));
+}
+
+TEST(epoll_without_a_feature_takes_the_other_way)
+{
+	ck_assert_uint_eq(epoll_without("epoll_pwait2")->whole_ms, 1);
+	ck_assert_uint_eq(epoll_without("rwf_nowait")->how, READY_NO_NOWAIT);
 }
 
 TEST(coop_takes_the_place_of_defer)
