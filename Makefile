@@ -4,6 +4,7 @@
 # make demo       a real server, loaded by foreign clients (about 30 s)
 # make check      every test; SAN=address,undefined for a sanitizer build
 # make check-kernel-6.1   the tests under Debian's Linux 6.1, in qemu
+# make windows    build/windows/libpeal.a, by mingw-w64
 # make perf       peal-perf's short round: peal beside bare liburing
 # make install    PREFIX=/usr/local DESTDIR=
 # make V=1        show the commands
@@ -28,7 +29,7 @@ SANFLAGS = $(if $(SAN),-fsanitize=$(SAN) -fno-omit-frame-pointer \
 ALL_CFLAGS = $(STD) $(INC) $(WARN) $(OPT) $(SANFLAGS) $(CFLAGS)
 
 URING_LIBS = $(shell $(PKG_CONFIG) --libs liburing 2>/dev/null || echo -luring)
-LIBS = $(URING_LIBS) -pthread
+LIBS = $(if $(WINDOWS),-static -lws2_32 -lntdll -pthread,$(URING_LIBS) -pthread)
 CHECK_LIBS = $(shell $(PKG_CONFIG) --libs check 2>/dev/null)
 # A sanitizer brings its own allocator: jemalloc stays out of those builds.
 JEMALLOC_LIBS = $(if $(SAN),,$(shell $(PKG_CONFIG) --libs jemalloc 2>/dev/null))
@@ -36,7 +37,12 @@ JEMALLOC_LIBS = $(if $(SAN),,$(shell $(PKG_CONFIG) --libs jemalloc 2>/dev/null))
 Q = $(if $(V),,@)
 say = $(if $(V),,@printf '  %-6s %s\n' $(1) $(2))
 
-lib_src  := $(wildcard lib/*.c shim/*.c)
+# What only one system has.
+posix_src := $(wildcard lib/uring*.c) $(addprefix shim/,epoll.c watch.c \
+	ready.c blocking.c posix.c posix_thread.c limits.c)
+windows_src := $(wildcard shim/iocp*.c shim/win*.c)
+lib_src  := $(filter-out $(if $(WINDOWS),$(posix_src),$(windows_src)), \
+	$(wildcard lib/*.c shim/*.c))
 nbd_src  := $(wildcard examples/nbd/*.c)
 ex_src   := $(wildcard examples/*.c)
 steps_src := perf/floor_steps.c
@@ -130,6 +136,14 @@ check-kernel:
 
 check-kernel-%:
 	@$(MAKE) --no-print-directory check-kernel KERNEL=$*
+
+# The library for Windows, cross-built; see shim/README.
+MINGW ?= x86_64-w64-mingw32-
+WINDOWS_MAKE = $(MAKE) --no-print-directory WINDOWS=1 CC=$(MINGW)gcc \
+	AR=$(MINGW)ar BUILD=$(BUILD)/windows SAN=
+.PHONY: windows
+windows:
+	@$(WINDOWS_MAKE) lib
 
 demo:
 	@examples/nbd/demo

@@ -72,18 +72,23 @@ struct peal__engine {
 
 extern const struct peal__engine peal__uring_engine;
 extern const struct peal__engine peal__epoll_engine;
+extern const struct peal__engine peal__iocp_engine;
 
 /* Runs one operation by its plain system call; it may block. -EOPNOTSUPP when
  * there is none. Implemented by shim/blocking.c. */
 int peal__blocking_has(unsigned opcode);
 int64_t peal__blocking_run(const struct peal__sqe *sqe);
 
-/* What else a system must offer; shim/posix.c, shim/limits.c. */
+/* What else a system must offer; shim/posix.c, shim/limits.c (Linux's limits),
+ * shim/windows.c. */
 unsigned long long peal__limit(int resource);	/* RLIMIT_*, now */
 int peal__read_number(const char *path);	/* -1: there is none */
 void peal__refused_files(int error);		/* EMFILE, ENFILE: why */
 uint64_t peal__clock(void);	/* monotonic, ns */
 uint64_t peal__clock_coarse(void);	/* to some ms, cheap; its own zero */
+void peal__yield(void);		/* lets another thread run */
+void peal__at_fork(void (*before)(void), void (*after)(void),
+		   void (*in_child)(void));	/* pthread_atfork(3) */
 void peal__sigpipe_block(void);	/* for this thread, once per ring */
 void peal__sigpipe_restore(void);
 

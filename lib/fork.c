@@ -64,7 +64,7 @@ static void thread_ends(void *unused)
 
 static void watch(void)
 {
-	pthread_atfork(before_fork, after_fork, in_child);
+	peal__at_fork(before_fork, after_fork, in_child);
 	pthread_key_create(&thread_end, thread_ends);
 }
 

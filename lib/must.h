@@ -7,6 +7,15 @@
 #define peal__unlikely(x) __builtin_expect(!!(x), 0)
 #define peal__inline static inline __attribute__((always_inline))
 
+/* The C library says which style of format its printf() has, where the
+ * compiler knows more than one. */
+#ifdef __MINGW_PRINTF_FORMAT
+#define peal__format(at, from) \
+	__attribute__((format(__MINGW_PRINTF_FORMAT, at, from)))
+#else
+#define peal__format(at, from) __attribute__((format(printf, at, from)))
+#endif
+
 _Noreturn void peal__must_fail(const char *file, int line, const char *cond,
 			       const char *why, const char *op);
 

@@ -122,8 +122,12 @@ static int read_options(struct peal_ring_options *out,
 
 /* The engines of this system, the best one first. */
 static const struct peal__engine *const engines[] = {
+#ifdef _WIN32
+	&peal__iocp_engine,
+#else
 	&peal__uring_engine,
 	&peal__epoll_engine,
+#endif
 };
 
 enum { ENGINES = sizeof engines / sizeof *engines };
@@ -150,8 +154,10 @@ static int choose_engine(const struct peal_ring_options *options,
 	if (*out)
 		return 0;
 	peal__reason("%s asks for the engine \"%s\"; this library has "
-		     "\"%s\" and \"%s\"", *by, name, engines[0]->name,
-		     engines[1]->name);
+		     "\"%s\"%s%s%s", *by, name, engines[0]->name,
+		     ENGINES > 1 ? " and \"" : "",
+		     ENGINES > 1 ? engines[ENGINES - 1]->name : "",
+		     ENGINES > 1 ? "\"" : "");
 	return -ENOENT;
 }
 
@@ -205,13 +211,13 @@ static int open_engine(struct peal_ring *ring,
 		peal__engine_reason(ring, "asked for by %s", by);
 	else if (rc == 0)
 		peal__engine_reason(ring, "the kernel has it");
-	if (rc == 0 || asked || !may_fall_back(rc))
+	if (rc == 0 || asked || ENGINES == 1 || !may_fall_back(rc))
 		return rc;
 	peal__engine_reason(ring, "instead of %s: %s", engines[0]->name,
 			    peal_open_reason());
 	memset(&ring->queues, 0, sizeof ring->queues);
 	memset(ring->can, 0, sizeof ring->can);
-	ring->engine = engines[1];
+	ring->engine = engines[ENGINES - 1];
 	return ring->engine->open(ring, options);
 }
 

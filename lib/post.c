@@ -8,7 +8,6 @@
  * moving post_tail; the cell is published by its turn.
  */
 #include <errno.h>
-#include <threads.h>
 #include "lib/start.h"
 
 int peal__posts_open(struct peal_ring *ring, uint32_t count)
@@ -102,7 +101,7 @@ int peal_post(struct peal_ring *ring, peal_post_fn *fn, void *ctx)
 void peal__posts_settle(struct peal_ring *ring)
 {
 	while (atomic_load_explicit(&ring->posting, memory_order_acquire))
-		thrd_yield();
+		peal__yield();
 }
 
 /* Runs what had been posted when it was called. A claimed cell that is not

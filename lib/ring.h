@@ -231,10 +231,9 @@ int peal__disable_parse(struct peal__disable *out,
 			const struct peal_ring_options *options);
 
 /* explain.c: the text of peal_open_reason(); of peal_ring_engine_reason() */
-void peal__reason(const char *format, ...)
-	__attribute__((format(printf, 1, 2)));
+void peal__reason(const char *format, ...) peal__format(1, 2);
 void peal__engine_reason(struct peal_ring *ring, const char *format, ...)
-	__attribute__((format(printf, 2, 3)));
+	peal__format(2, 3);
 
 /* open.c */
 void *peal__alloc(struct peal_ring *ring, size_t size, size_t align);

@@ -58,6 +58,8 @@ int peal__start_slow(struct peal_ring *ring, unsigned opcode, peal_fd fd,
 	peal__must_own(ring, peal_opcode_name(opcode));
 	if (flags & ~PEAL__OP_FLAGS)
 		return -EINVAL;
+	if (!peal__fd_fits(fd))
+		return -EBADF;
 	if (ring->gate & GATE_CLOSING)
 		return -ESHUTDOWN;
 	if (ring->gate & GATE_FAILED)

@@ -31,7 +31,7 @@ peal__inline void peal__row_link(struct peal_ring *ring,
 {
 	uint32_t *head;
 
-	row->fd = fd;
+	row->fd = (int32_t)fd;
 	if (fd < 0)
 		return;
 	head = &ring->fd_heads[(uint32_t)fd & ring->fd_mask];
@@ -121,7 +121,7 @@ peal__inline struct peal__sqe *peal__sqe_fill(struct peal_ring *ring,
 
 	*sqe = (struct peal__sqe){ .opcode = (uint8_t)opcode,
 				   .flags = (uint8_t)flags,
-				   .fd = fd,
+				   .fd = (int32_t)fd,
 				   .user_data = user_data };
 	ring->stats.by_op[opcode]++;
 	return sqe;
@@ -133,11 +133,19 @@ peal__inline int peal__is_open(const struct peal_ring *ring, unsigned opcode)
 	return (ring->open[opcode >> 6] >> (opcode & 63)) & 1;
 }
 
+/* Rows and entries have 32 bits for an fd; a Windows HANDLE or SOCKET has 64,
+ * of which, by Windows' promise, only 32 say anything. */
+peal__inline int peal__fd_fits(peal_fd fd)
+{
+	return fd == (peal_fd)(int32_t)fd;
+}
+
 /* Does nothing stand in the way of an op? The common case. */
 peal__inline int peal__start_is_clear(const struct peal_ring *ring,
-				      unsigned opcode, unsigned flags)
+				      unsigned opcode, peal_fd fd,
+				      unsigned flags)
 {
-	return ring->owner == &peal__this_thread &&
+	return ring->owner == &peal__this_thread && peal__fd_fits(fd) &&
 	       !(flags & ~PEAL__OP_FLAGS) && peal__is_open(ring, opcode) &&
 	       peal__sq_room(ring) && peal__row_is_free(ring);
 }
@@ -150,7 +158,7 @@ peal__inline peal_op peal__start(struct peal_ring *ring,
 {
 	struct peal__row *row;
 
-	if (peal__unlikely(!peal__start_is_clear(ring, opcode, flags))) {
+	if (peal__unlikely(!peal__start_is_clear(ring, opcode, fd, flags))) {
 		int rc = peal__start_slow(ring, opcode, fd, flags);
 
 		if (rc < 0)
@@ -180,7 +188,7 @@ peal__inline peal_op peal__start_op(struct peal_ring *ring, unsigned opcode,
 	struct peal__sqe *sqe;
 
 	if (peal__unlikely(!handler ||
-			   !peal__start_is_clear(ring, opcode, flags)))
+			   !peal__start_is_clear(ring, opcode, fd, flags)))
 		return peal__start_op_slow(ring, opcode, fd, addr, len, offset,
 					   op_flags, flags, handler, ctx);
 	row = peal__row_take(ring, opcode, fd, handler, ctx);

@@ -12,10 +12,10 @@
  */
 #include <errno.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stddef.h>
 #include <string.h>
 #include "lib/engine.h"
+#include "shim/system.h"
 #include "lib/work.h"
 
 #define MAX_THREADS 64
@@ -89,17 +89,11 @@ static void *thread_main(void *arg)
 	return NULL;
 }
 
-/* The program's signals are for its own threads. */
 static int start_thread(struct peal__pool *pool)
 {
-	sigset_t all, old;
-	int rc;
+	int rc = peal__thread_start(&pool->ids[pool->threads], thread_main,
+				    pool);
 
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &old);
-	rc = pthread_create(&pool->ids[pool->threads], NULL, thread_main,
-			    pool);
-	pthread_sigmask(SIG_SETMASK, &old, NULL);
 	if (rc == 0)
 		pool->threads++;
 	return rc;

@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: MIT
 #
 # Each public header compiles alone, as C99 and as C++11, without a warning; a
-# header that changes rebuilds what includes it.
+# header that changes rebuilds what includes it. Windows' own header by the
+# cross compiler, and peal.h again.
 # shellcheck source-path=SCRIPTDIR source=harness.sh
 . "$(dirname "$0")/harness.sh"
 
@@ -19,7 +20,22 @@ compiles()
 		-fsyntax-only "$work/alone"
 }
 
+mingw=${MINGW:-x86_64-w64-mingw32-}
+for header in include/peal.h include/peal/windows.h; do
+	name=${header#include/}
+	name=${name//[\/.]/_}
+	if command -v "${mingw}g++" > /dev/null; then
+		holds "${name}_compiles_for_windows_as_c99" \
+			compiles c c99 "${mingw}gcc" "$header"
+		holds "${name}_compiles_for_windows_as_cxx11" \
+			compiles c++ c++11 "${mingw}g++" "$header"
+	else
+		skip "${name}_compiles_for_windows" "no ${mingw}g++"
+	fi
+done
+
 for header in include/peal.h include/peal/*.h; do
+	[ "$header" = include/peal/windows.h ] && continue
 	name=${header#include/}
 	name=${name//[\/.]/_}
 	holds "${name}_compiles_alone_as_c99" compiles c c99 "$CC" "$header"

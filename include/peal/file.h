@@ -3,7 +3,6 @@
 #ifndef PEAL_FILE_H
 #define PEAL_FILE_H
 
-#include <sys/uio.h>
 #include "peal/op.h"
 
 #ifdef __cplusplus

@@ -3,7 +3,6 @@
 #ifndef PEAL_NET_H
 #define PEAL_NET_H
 
-#include <sys/socket.h>
 #include "peal/op.h"
 
 #ifdef __cplusplus

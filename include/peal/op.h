@@ -5,6 +5,13 @@
 
 #include <stddef.h>
 #include <stdint.h>
+#ifdef _WIN32
+#include "peal/windows.h"
+#else
+#include <sys/socket.h>
+#include <sys/uio.h>
+typedef int peal_fd;		/* a file descriptor */
+#endif
 
 #ifdef __cplusplus
 extern "C" {
@@ -12,7 +19,6 @@ extern "C" {
 
 struct peal_ring;
 
-typedef int peal_fd;		/* a file descriptor */
 typedef int64_t peal_op;	/* > 0: a handle, safe to keep for ever;
 				 * < 0: -errno, nothing was started */
 

@@ -31,8 +31,8 @@ struct peal_ring_options {
 	uint32_t workers_unbounded; /* io-wq: the rest; 0: the kernel's */
 	uint32_t pool_threads;	/* for calls the engine lacks; 0: 4; most: 64 */
 	uint32_t reserved;	/* 0 */
-	const char *engine;	/* "uring", "epoll"; NULL: PEAL_ENGINE, or
-				 * the best that works here */
+	const char *engine;	/* "uring", "epoll", "iocp"; NULL:
+				 * PEAL_ENGINE, or the best that works here */
 	const char *disable;	/* features forced off: "defer,no_sqarray" */
 	struct peal_ring *attach; /* share this ring's io-wq workers */
 	struct peal_allocator allocator; /* all NULL: libc */
@@ -196,7 +196,7 @@ uint32_t peal_ring_in_flight(struct peal_ring *ring);
 
 /*
  * The name of the engine in use.
- * Result     "uring" or "epoll"; never NULL
+ * Result     "uring" or "epoll", on Windows "iocp"; never NULL
  * Errors     none
  * Lifetime   of the program
  * Thread     the ring's
