@@ -23,6 +23,7 @@ comma := ,
 WARN = -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes \
 	-Wpointer-arith -Wundef -Wvla $(if $(WERROR),-Werror)
 STD = -std=c11 -D_GNU_SOURCE -pthread
+CXXSTD = -std=c++17 -D_GNU_SOURCE -pthread
 INC = -Iinclude -I.
 SANFLAGS = $(if $(SAN),-fsanitize=$(SAN) -fno-omit-frame-pointer \
 	-fno-sanitize-recover=all)
@@ -33,6 +34,21 @@ LIBS = $(if $(WINDOWS),-static -lws2_32 -lntdll -pthread,$(URING_LIBS) -pthread)
 CHECK_LIBS = $(shell $(PKG_CONFIG) --libs check 2>/dev/null)
 # A sanitizer brings its own allocator: jemalloc stays out of those builds.
 JEMALLOC_LIBS = $(if $(SAN),,$(shell $(PKG_CONFIG) --libs jemalloc 2>/dev/null))
+
+# Libraries that peal-perf compares with: perf/*_uv.c and so on are built when
+# theirs is installed, and PERF_HAVE_* is 1.
+have = $(shell $(PKG_CONFIG) --exists $(1) 2>/dev/null && echo 1)
+HAVE_LIBUV := $(call have,libuv)
+HAVE_LIBEVENT := $(call have,libevent_pthreads)
+HAVE_ASIO := $(shell echo '\#include <asio/version.hpp>' | \
+	$(CXX) -E -x c++ - > /dev/null 2>&1 && echo 1)
+perf_not := $(if $(HAVE_LIBUV),,$(wildcard perf/*_uv.c)) \
+	$(if $(HAVE_LIBEVENT),,$(wildcard perf/*_event.c)) \
+	$(if $(HAVE_ASIO),,$(wildcard perf/*_asio.cc))
+PERF_FLAGS = -DPERF_HAVE_LIBUV=0$(HAVE_LIBUV) \
+	-DPERF_HAVE_LIBEVENT=0$(HAVE_LIBEVENT) -DPERF_HAVE_ASIO=0$(HAVE_ASIO)
+PERF_LIBS = $(if $(HAVE_LIBUV),$(shell $(PKG_CONFIG) --libs libuv)) \
+	$(if $(HAVE_LIBEVENT),$(shell $(PKG_CONFIG) --libs libevent)) -lm
 
 Q = $(if $(V),,@)
 say = $(if $(V),,@printf '  %-6s %s\n' $(1) $(2))
@@ -46,14 +62,15 @@ lib_src  := $(filter-out $(if $(WINDOWS),$(posix_src),$(windows_src)), \
 nbd_src  := $(wildcard examples/nbd/*.c)
 ex_src   := $(wildcard examples/*.c)
 steps_src := perf/floor_steps.c
-perf_src := $(filter-out $(steps_src),$(wildcard perf/*.c))
+perf_src := $(filter-out $(steps_src) $(perf_not),$(wildcard perf/*.c))
+perf_cxx := $(filter-out $(perf_not),$(wildcard perf/*.cc))
 test_src := $(wildcard test/unit_*.c test/conform_*.c test/fault_*.c \
 	test/proof_*.c)
 help_src := $(filter-out $(test_src),$(wildcard test/*.c))
 all_src  := $(lib_src) $(nbd_src) $(ex_src) $(perf_src) $(steps_src) \
 	$(test_src) $(help_src)
 
-obj = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))
+obj = $(patsubst %,$(BUILD)/obj/%.o,$(basename $(1)))
 lib := $(BUILD)/libpeal.a
 nbd := $(BUILD)/bin/peal-nbd
 examples := $(patsubst examples/%.c,$(BUILD)/examples/%,$(ex_src))
@@ -73,6 +90,12 @@ $(BUILD)/obj/%.o: %.c
 	@mkdir -p $(@D)
 	$(call say,CC,$<)
 	$(Q)$(CC) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
+
+$(BUILD)/obj/%.o: %.cc
+	@mkdir -p $(@D)
+	$(call say,CXX,$<)
+	$(Q)$(CXX) $(CXXSTD) $(INC) -Wall -Wextra $(if $(WERROR),-Werror) \
+		$(OPT) $(SANFLAGS) $(CFLAGS) $(CXXFLAGS) -MMD -MP -c -o $@ $<
 
 $(lib): $(call obj,$(lib_src))
 	$(call say,AR,$@)
@@ -97,10 +120,13 @@ $(BUILD)/obj/perf/env.o: $(BUILD)/perf/revision
 $(BUILD)/obj/perf/env.o: CFLAGS += \
 	-DPERF_REVISION='"$(shell cat $(BUILD)/perf/revision 2>/dev/null)"'
 
-$(perf): $(call obj,$(perf_src)) $(lib)
+$(call obj,$(perf_src) $(perf_cxx)): CFLAGS += $(PERF_FLAGS)
+
+$(perf): $(call obj,$(perf_src) $(perf_cxx)) $(lib)
 	@mkdir -p $(@D)
 	$(call say,LD,$@)
-	$(Q)$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS) -lm
+	$(Q)$(if $(perf_cxx),$(CXX) $(CXXSTD) $(OPT) $(SANFLAGS),$(CC) $(ALL_CFLAGS)) \
+		$(LDFLAGS) -o $@ $^ $(LIBS) $(PERF_LIBS)
 
 $(steps): $(call obj,$(steps_src)) $(lib)
 	@mkdir -p $(@D)
@@ -152,6 +178,7 @@ peal-perf: $(perf)
 
 perf: $(perf) $(steps)
 	@$(perf) nop
+	@$(perf) file --dir $(BUILD)
 	@$(steps)
 
 compile_commands.json: Makefile $(all_src)
@@ -177,4 +204,4 @@ install: lib $(nbd)
 clean:
 	rm -rf build compile_commands.json
 
--include $(patsubst %.c,$(BUILD)/obj/%.d,$(all_src))
+-include $(patsubst %,$(BUILD)/obj/%.d,$(basename $(all_src) $(perf_cxx)))

@@ -233,19 +233,49 @@ static int wanted(const struct bench *bench, const struct side *side)
 		if (len == name && memcmp(list, side->name, len) == 0)
 			return 1;
 	}
-	return bench->sides == NULL;
+	return bench->sides == NULL && !side->only_if_named;
+}
+
+/* Is it the first of the cases that do the same work? Then it stands for all
+ * on a side that has no variants. */
+static int first_variant(const struct matrix *matrix,
+			 const struct perf_case *at)
+{
+	unsigned i;
+
+	for (i = 0; i < matrix->count; i++)
+		if (matrix->axes[i].variant &&
+		    strcmp(at->value[i], matrix->values[i][0]) != 0)
+			return 0;
+	return 1;
+}
+
+/* The first word of each variant axis is the plain way. */
+static void make_plain(struct perf_case *at)
+{
+	unsigned i;
+
+	for (i = 0; i < at->count; i++) {
+		const char *list = at->axes[i].values;
+
+		if (at->axes[i].variant)
+			snprintf(at->value[i], sizeof at->value[i], "%.*s",
+				 (int)strcspn(list, ","), list);
+	}
 }
 
 static void add_row(struct bench *bench, const struct perf_case *at,
 		    const struct side *side)
 {
 	struct row *row = &bench->rows[bench->count++];
-	const char *wrong = bench->workload->senseless
-				    ? bench->workload->senseless(at)
-				    : NULL;
+	const char *wrong = NULL;
 
 	row->at = *at;
 	row->side = side;
+	if (side->no_variants)
+		make_plain(&row->at);
+	if (bench->workload->senseless)
+		wrong = bench->workload->senseless(&row->at);
 	snprintf(row->na, sizeof row->na, "%s", wrong ? wrong : "");
 }
 
@@ -261,9 +291,14 @@ void bench_rows(struct bench *bench)
 		abort();
 	for (i = 0; i < size; i++) {
 		matrix_case(&bench->matrix, i, &at);
-		for (s = 0; s < sides; s++)
-			if (wanted(bench, bench->workload->sides[s]))
-				add_row(bench, &at, bench->workload->sides[s]);
+		for (s = 0; s < sides; s++) {
+			const struct side *side = bench->workload->sides[s];
+
+			if (wanted(bench, side) &&
+			    (!side->no_variants ||
+			     first_variant(&bench->matrix, &at)))
+				add_row(bench, &at, side);
+		}
 	}
 }
 
@@ -387,6 +422,6 @@ int bench_main(const struct workload *workload, int argc, char **argv)
 	bench_start(&bench, workload, 0);
 	if (bench_parse(&bench, argc - 1, argv + 1) != 0)
 		return 2;
-	env_gather(".", argc, argv);
+	env_gather(argc, argv);
 	return run(&bench);
 }

@@ -10,6 +10,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 #define CASE_AXES	16
 #define CASE_VALUE	24	/* bytes of a value, with its NUL */
 #define CASE_VALUES	32	/* values of one axis in one run */
@@ -66,4 +70,7 @@ unsigned matrix_size(const struct matrix *matrix);
 void matrix_case(const struct matrix *matrix, unsigned index,
 		 struct perf_case *out);
 
+#ifdef __cplusplus
+}
+#endif
 #endif

@@ -128,7 +128,7 @@ void csv_row(const struct workload *workload, const struct row *row, FILE *out)
 
 	fprintf(out, "%s,%s", workload->name, row->side->name);
 	for (i = 0; i < row->at.count; i++)
-		fprintf(out, ",%s", row->at.value[i]);
+		fprintf(out, ",%s", row_value(row, i));
 	quoted(row->na, out);
 	fprintf(out, ",%u,%llu", row->na[0] ? 0 : row->rounds,
 		(unsigned long long)row->ops);

@@ -224,10 +224,9 @@ static void machine(void)
 	fact("load", env_line("/proc/loadavg"));
 }
 
-void env_gather(const char *directory, int argc, char **argv)
+void env_gather(int argc, char **argv)
 {
 	time_t now = time(NULL);
-	struct stat stat_of;
 	struct tm utc;
 	char text[64];
 
@@ -249,8 +248,14 @@ void env_gather(const char *directory, int argc, char **argv)
 	limit("memlock_bytes", RLIMIT_MEMLOCK);
 	limit("open_files", RLIMIT_NOFILE);
 	limit("processes", RLIMIT_NPROC);
-	if (stat(directory, &stat_of) < 0)
+}
+
+void env_disk(const char *directory)
+{
+	struct stat is;
+
+	if (stat(directory, &is) < 0)
 		return;
-	mount_of(major(stat_of.st_dev), minor(stat_of.st_dev));
-	device_of(major(stat_of.st_dev), minor(stat_of.st_dev));
+	mount_of(major(is.st_dev), minor(is.st_dev));
+	device_of(major(is.st_dev), minor(is.st_dev));
 }

@@ -10,8 +10,9 @@ struct env_fact {
 	char value[256];
 };
 
-/* Gathers them; directory: whose mount and device are meant. */
-void env_gather(const char *directory, int argc, char **argv);
+/* Gathers them, but for the disk. */
+void env_gather(int argc, char **argv);
+void env_disk(const char *directory);	/* its mount and device */
 const struct env_fact *env_facts(unsigned *out_count);
 const char *env_get(const char *name);	/* "" if there is none */
 

@@ -117,7 +117,7 @@ static void one_row(const struct row *row, FILE *out)
 
 	pair("  {", "side", row->side->name, out);
 	for (i = 0; i < row->at.count; i++)
-		pair(", ", row->at.axes[i].name, row->at.value[i], out);
+		pair(", ", row->at.axes[i].name, row_value(row, i), out);
 	if (row->na[0]) {
 		pair(", ", "na", row->na, out);
 		fputc('}', out);

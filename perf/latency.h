@@ -8,6 +8,10 @@
 
 #include <stdint.h>
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 #define LATENCY_BITS	6
 #define LATENCY_SLOTS	((42 - LATENCY_BITS + 1) << LATENCY_BITS)
 
@@ -46,4 +50,7 @@ uint64_t latency_at(const struct latency *in, double share);
 
 void latency_merge(struct latency *into, const struct latency *from);
 
+#ifdef __cplusplus
+}
+#endif
 #endif

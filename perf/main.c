@@ -6,6 +6,7 @@
 
 static const struct command *const commands[] = {
 	&command_nop,
+	&command_file,
 };
 
 #define COMMANDS (sizeof commands / sizeof *commands)

@@ -80,6 +80,13 @@ void row_free(struct row *row)
 	memset(row, 0, sizeof *row);
 }
 
+const char *row_value(const struct row *row, unsigned axis)
+{
+	return row->side->no_variants && row->at.axes[axis].variant
+		       ? "-"
+		       : row->at.value[axis];
+}
+
 static void give_up(struct row *row, const char *reason)
 {
 	snprintf(row->na, sizeof row->na, "%s", reason);
@@ -107,7 +114,7 @@ static void prove(struct row *row, const struct measure *how)
 
 	if (!wrong) {
 		crew_count(row->crew, &row->counters);
-		if (how->in_effect)
+		if (how->in_effect && !row->side->no_variants)
 			wrong = how->in_effect(&row->at, &row->counters);
 	}
 	if (wrong)
@@ -289,7 +296,8 @@ static void measure_rows(struct row *rows, unsigned count,
 
 	for (i = 0; i < count && !measure_stop; i++)
 		if (in_play(&rows[i]))
-			calibrate(&rows[i], slice_ns);
+			calibrate(&rows[i],
+				  fmax(slice_ns, rows[i].side->least_slice_ns));
 	for (i = 0; i < WARM_UP_ROUNDS && !measure_stop; i++)
 		one_round(rows, count, how, i, 1, &seed);
 	for (i = 0; i < how->rounds && !measure_stop; i++)

@@ -63,5 +63,8 @@ int measure_group(struct row *rows, unsigned count,
 		  const struct measure *how);
 
 void row_free(struct row *row);
+/* The value of its axis number axis, for print: "-" where the side has no such
+ * variants. */
+const char *row_value(const struct row *row, unsigned axis);
 
 #endif

@@ -15,6 +15,10 @@
 #include "perf/case.h"
 #include "perf/latency.h"
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 /* One piece of work that is timed as a whole. */
 struct slice {
 	uint64_t ops;		/* to do: exactly as many */
@@ -70,6 +74,10 @@ struct side {
 	const char *(*run)(void *state, struct slice *slice);
 	void (*count)(void *state, struct counters *out);
 	void (*close)(void *state);
+	int no_variants;	/* it knows one way only: one row per work, each
+				 * variant axis at the first of its values */
+	int only_if_named;	/* takes long: runs if --side has it */
+	double least_slice_ns;	/* a slice is not shorter; 0: any */
 };
 
 /* A side that is not in this program. */
@@ -85,4 +93,7 @@ const char *why_errno(const char *what, long long error);
 
 uint64_t clock_now(void);	/* ns, CLOCK_MONOTONIC */
 
+#ifdef __cplusplus
+}
+#endif
 #endif

@@ -24,6 +24,8 @@ static void heading(const struct bench *bench, FILE *out)
 			bench->matrix.values[i][0]);
 		between = ", ";
 	}
+	if (env_get("mount")[0])
+		fprintf(out, "\non %s", env_get("mount"));
 	fprintf(out, "\n%u rounds, interleaved at random; medians, with "
 		"intervals of 95 %%\n\n", bench->how.rounds);
 }
@@ -47,7 +49,7 @@ static void axes(const struct bench *bench, const struct row *row, FILE *out)
 	for (i = 0; i < bench->matrix.count; i++)
 		if (varies(bench, i))
 			fprintf(out, " %-*s", width(bench, i),
-				row ? row->at.value[i]
+				row ? row_value(row, i)
 				    : bench->matrix.axes[i].name);
 }
 
@@ -93,7 +95,8 @@ static void one_row(const struct bench *bench, const struct row *row, FILE *out)
 	share(is->calls, is->ops, out);
 	share(is->fixed, is->data, out);
 	share(is->direct, is->data, out);
-	share(is->punts, is->ops, out);
+	share(stats_median(row->samples[WORKER_NS], row->rounds),
+	      stats_median(row->samples[CPU_NS], row->rounds), out);
 	compared(bench, row, out);
 	fputc('\n', out);
 }
@@ -104,7 +107,7 @@ static void main_table(const struct bench *bench, FILE *out)
 
 	axes(bench, NULL, out);
 	fprintf(out, " %9s %9s %9s %6s %6s %6s %6s  %s %s\n", "kops/s",
-		"ns/op", "cpu/op", "calls", "fixed", "direct", "punts",
+		"ns/op", "cpu/op", "calls", "fixed", "direct", "io-wq",
 		"cpu and wall over",
 		bench->against ? bench->against
 			       : bench->workload->sides[0]->name);
@@ -144,17 +147,14 @@ static void notes(const struct bench *bench, FILE *out)
 	for (i = 0; i < bench->count; i++) {
 		const struct row *row = &bench->rows[i];
 		const struct counters *is = &row->counters;
-		double worker;
-
-		if (row->na[0])
-			continue;
-		worker = stats_median(row->samples[WORKER_NS], row->rounds);
-		if (!is->extra[0].name && worker < 1 && is->overflows <= 0)
+		if (row->na[0] || (!is->extra[0].name && is->overflows <= 0 &&
+				   is->punts <= 0))
 			continue;
 		fputs("  ", out);
 		axes(bench, row, out);
-		if (worker >= 1)
-			fprintf(out, ", kernel workers %.0f ns/op", worker);
+		if (is->punts > 0)
+			fprintf(out, ", %.3f of the ops given to kernel "
+				"workers", is->punts / is->ops);
 		if (is->overflows > 0)
 			fprintf(out, ", %.0f overflows", is->overflows);
 		for (e = 0; e < COUNT_EXTRAS && is->extra[e].name; e++)

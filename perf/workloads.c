@@ -7,6 +7,7 @@
 
 static const struct workload *const workloads[] = {
 	&workload_nop,
+	&workload_file,
 };
 
 #define WORKLOADS (sizeof workloads / sizeof *workloads)
