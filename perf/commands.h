@@ -9,9 +9,9 @@ struct command {
 	int (*main)(int argc, char **argv); /* argv[0] is the name */
 };
 
-extern const struct command command_compare, command_doctor, command_file,
-	command_nop, command_report, command_sweep, command_timers,
-	command_wake;
+extern const struct command command_compare, command_conns, command_doctor,
+	command_file, command_models, command_net, command_nop,
+	command_report, command_sweep, command_timers, command_wake;
 
 /* Those of them that measure rows, for sweep and compare: by name, or NULL. */
 struct workload;

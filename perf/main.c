@@ -7,6 +7,9 @@
 static const struct command *const commands[] = {
 	&command_nop,
 	&command_file,
+	&command_net,
+	&command_models,
+	&command_conns,
 };
 
 #define COMMANDS (sizeof commands / sizeof *commands)

@@ -172,10 +172,13 @@ static const char *timed(struct row *row, uint64_t ops, struct latency *latency,
 				: after.wall_ns - before.wall_ns);
 	out[CPU_NS] = per * (slice.cpu_ns >= 0 ? slice.cpu_ns
 				: after.cpu_ns - before.cpu_ns);
+	out[WORKER_NS] = out[SWITCHES] = out[INSTRUCTIONS] = UNKNOWN;
+	if (slice.cpu_ns >= 0)
+		return NULL;	/* the work was done by another process */
 	out[WORKER_NS] = per * fmax(0, after.worker_ns - before.worker_ns);
 	out[SWITCHES] = per * (after.switches - before.switches);
-	out[INSTRUCTIONS] = after.instructions < 0 ? UNKNOWN
-			    : per * (after.instructions - before.instructions);
+	if (after.instructions >= 0)
+		out[INSTRUCTIONS] = per * (after.instructions - before.instructions);
 	return NULL;
 }
 

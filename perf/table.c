@@ -45,7 +45,7 @@ static void axes(const struct bench *bench, const struct row *row, FILE *out)
 {
 	unsigned i;
 
-	fprintf(out, "%-8s", row ? row->side->name : "side");
+	fprintf(out, "%-12s", row ? row->side->name : "side");
 	for (i = 0; i < bench->matrix.count; i++)
 		if (varies(bench, i))
 			fprintf(out, " %-*s", width(bench, i),

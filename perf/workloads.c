@@ -8,6 +8,8 @@
 static const struct workload *const workloads[] = {
 	&workload_nop,
 	&workload_file,
+	&workload_net,
+	&workload_models,
 };
 
 #define WORKLOADS (sizeof workloads / sizeof *workloads)

@@ -4,7 +4,7 @@
 #define PEAL_PERF_WORKLOADS_H
 
 struct workload;
-extern const struct workload workload_file, workload_nop, workload_timers,
-	workload_wake;
+extern const struct workload workload_file, workload_models, workload_net,
+	workload_nop, workload_timers, workload_wake;
 
 #endif

@@ -1,0 +1,171 @@
+#!/bin/bash
+# SPDX-License-Identifier: MIT
+#
+# The network commands of peal-perf, in a very short mode: rows of the right
+# shape, data that was compared, n/a with a reason.
+# shellcheck source-path=SCRIPTDIR source=harness.sh
+. "$(dirname "$0")/harness.sh"
+
+perf=$BUILD/bin/peal-perf
+if [ ! -x "$perf" ]; then
+	not_ok perf_is_built "$perf is not there"
+	exit
+fi
+short='--seconds 0.2 --rounds 3'
+export PEAL_TEST_MARK=$work
+
+# column FILE NAME: of the rows of a CSV, `side value` lines. A field in quotes
+# may hold commas.
+column()
+{
+	awk -v want="$2" '
+	function split_line(line,  i, c, n, inside) {
+		n = 1
+		fields[1] = ""
+		for (i = 1; i <= length(line); i++) {
+			c = substr(line, i, 1)
+			if (c == "\"")
+				inside = !inside
+			else if (c == "," && !inside)
+				fields[++n] = ""
+			else
+				fields[n] = fields[n] c
+		}
+		return n
+	}
+	/^#/ { next }
+	!at {
+		n = split_line($0)
+		for (i = 1; i <= n; i++)
+			if (fields[i] == want)
+				at = i
+		next
+	}
+	{
+		split_line($0)
+		print fields[2], fields[at]
+	}' "$1"
+}
+
+# rows NAME FILE COUNT NUMBER: so many rows; each has the number, or a reason
+# why there is none.
+rows()
+{
+	local found
+	found=$(column "$2" side | wc -l)
+	if [ "$found" != "$3" ]; then
+		not_ok "$1" "$found rows, not $3"
+		return
+	fi
+	paste -d '|' <(column "$2" na) <(column "$2" "$4") |
+		awk -F '|' '{
+			split($1, na, " ")
+			split($2, number, " ")
+			if ((na[2] == "") != (number[2] + 0 > 0))
+				print
+		}' > "$work/bad"
+	nothing "$1" "$work/bad"
+}
+
+# na NAME FILE SIDE PATTERN: this side has no number, for this reason.
+na()
+{
+	if column "$2" na | grep -q "^$3 .*$4"; then
+		ok "$1"
+	else
+		not_ok "$1" "$(column "$2" na | grep "^$3 ")"
+	fi
+}
+
+# between NAME VALUE LOW HIGH
+between()
+{
+	if awk -v v="$2" -v l="$3" -v h="$4" 'BEGIN { exit !(v >= l && v <= h) }'
+	then
+		ok "$1"
+	else
+		not_ok "$1" "$2 is not in $3 to $4"
+	fi
+}
+
+# shellcheck disable=SC2086 # a list of words
+{
+	"$perf" net $short --connections 4 --verify --csv "$work/net" --quiet
+	"$perf" net $short --connections 4 --size 100k --verify \
+		--csv "$work/large" --quiet
+	"$perf" net $short --connections 2 --mode stream --size 16k \
+		--csv "$work/stream" --quiet
+	"$perf" models $short --connections 64 --busy 4 --csv "$work/models" \
+		--quiet
+	"$perf" models $short --connections 1001 --side select,epoll \
+		--csv "$work/select" --quiet
+	(ulimit -n 200 && "$perf" net $short --side epoll --connections 500 \
+		--csv "$work/files" --quiet)
+	"$perf" conns --connections 300 --rounds 1 --csv "$work/conns"
+	(ulimit -n 200 && "$perf" conns --connections 300 --side epoll \
+		--csv "$work/few")
+} > "$work/log" 2>&1
+
+rows net_measures_every_side_with_each_byte_compared "$work/net" 13 cpu_ns
+rows net_measures_messages_of_many_receives "$work/large" 13 cpu_ns
+rows net_measures_a_stream "$work/stream" 13 cpu_ns
+rows models_measures_every_model "$work/models" 10 cpu_ns
+# A side is n/a only where a library or the kernel lacks what it needs: not
+# because an answer was wrong or did not come.
+for file in net large stream models conns; do
+	column "$work/$file" na | grep -v -E '^[^ ]+ $' | grep -v -E \
+		'built without|io_uring|buffer ring|multishot is not'
+done > "$work/wrong"
+nothing no_answer_was_wrong_or_missing "$work/wrong"
+rows conns_measures_every_side "$work/conns" 13 heap_bytes
+na select_beyond_its_set_is_na "$work/select" select 'can have 1000'
+na too_few_descriptors_are_na "$work/files" epoll 'RLIMIT_NOFILE 200 <'
+na too_few_descriptors_for_idle_ones_are_na "$work/few" epoll \
+	'RLIMIT_NOFILE 200 < 364; raise it'
+
+for side in uring peal epoll; do
+	calls=$(column "$work/net" calls_per_op | sed -n "s/^$side //p")
+	case $side in
+	epoll) low=2 high=4 ;;	# recv, send, and some of epoll_wait
+	*) low=0.001 high=2.5 ;;
+	esac
+	if [ -z "$calls" ]; then
+		skip "system_calls_of_${side}_are_counted" \
+			"no tracepoint here: not root, or no tracefs"
+	else
+		between "system_calls_of_${side}_are_counted" "$calls" \
+			$low $high
+	fi
+done
+if [ -z "$SAN" ]; then
+	memory=$(column "$work/conns" heap_bytes | sed -n 's/^threads //p')
+	between a_thread_per_connection_costs_its_stack "$memory" 4096 65536
+fi
+
+# refused NAME ARGS...: exit status 2 and a sentence.
+refused()
+{
+	local name=$1 status
+	shift
+	"$perf" "$@" > "$work/out" 2> "$work/err"
+	status=$?
+	if [ "$status" = 2 ] && [ -s "$work/err" ]; then
+		ok "$name"
+	else
+		not_ok "$name" "$*: status $status"
+	fi
+}
+
+refused net_refuses_an_unknown_side net --side nobody
+refused net_refuses_an_unknown_mode net --mode whisper
+refused net_refuses_an_unknown_option net --colour red
+refused models_refuses_a_size_that_is_none models --size many
+refused conns_refuses_an_unknown_side conns --side nobody
+refused conns_refuses_no_rounds conns --rounds 0
+refused conns_refuses_an_option_without_value conns --connections
+
+for process in /proc/[0-9]*; do
+	[ "$(readlink "$process/exe")" = "$(realpath "$perf")" ] || continue
+	grep -qzs "^PEAL_TEST_MARK=$work$" "$process/environ" && echo "$process"
+done > "$work/left" 2> "$work/err"
+nothing no_server_is_left "$work/left"
