@@ -78,5 +78,6 @@
 #include "peal/file.h"
 #include "peal/net.h"
 #include "peal/work.h"
+#include "peal/memory.h"
 
 #endif

@@ -90,6 +90,7 @@ peal_op peal_close_drained(struct peal_ring *ring, peal_fd fd, unsigned flags,
 	if (op < 0)
 		return op;
 	ring->draining++;
+	peal__memory_forget(ring, fd);
 	peal__gate_set(ring, ring->gate | GATE_DRAINING);
 	peal__cancel_on_fd(ring, fd);
 	peal__drain_check(ring, fd);
@@ -139,7 +140,9 @@ int peal_ring_close(struct peal_ring *ring, uint64_t timeout_ns)
 	if (rc < 0)
 		return rc;
 	peal__posts_settle(ring);
+	peal__memory_leave(ring);
 	ring->engine->close(ring);
+	peal__memory_close(ring);
 	peal__jobs_close(ring);
 	peal__ring_delist(ring);
 	peal__posts_close(ring);

@@ -16,6 +16,7 @@ static const char *const names[FEATURE_COUNT] = {
 	[FEATURE_MULTISHOT] = "multishot",
 	[FEATURE_EPOLL_PWAIT2] = "epoll_pwait2",
 	[FEATURE_RWF_NOWAIT] = "rwf_nowait",
+	[FEATURE_FIXED] = "fixed",
 };
 
 const char *peal__feature_name(unsigned feature)

@@ -16,6 +16,8 @@
 #include "lib/sqe.h"
 #include "peal/ring.h"
 
+struct peal_arena;
+
 /* user_data that is no handle: an engine's own entries, and cancels that the
  * ring sends for itself (with the target's handle below the top bit, whose row
  * is never 0). */
@@ -68,6 +70,14 @@ struct peal__engine {
 
 	/* One line per feature: on or off, and why. */
 	void (*explain)(struct peal_ring *ring, FILE *out);
+
+	/* Registers an arena in slots first, first + 1, ..., one per gigabyte
+	 * (-EOPNOTSUPP and -ENOMEM with peal__memory_reason()); takes it back
+	 * when no op uses it. NULL: the engine has no registered memory. */
+	int (*memory_add)(struct peal_ring *ring, struct peal_arena *arena,
+			  uint32_t first);
+	void (*memory_remove)(struct peal_ring *ring,
+			      struct peal_arena *arena, uint32_t first);
 };
 
 extern const struct peal__engine peal__uring_engine;
@@ -82,6 +92,7 @@ int64_t peal__blocking_run(const struct peal__sqe *sqe);
 /* What else a system must offer; shim/posix.c, shim/limits.c (Linux's limits),
  * shim/windows.c. */
 unsigned long long peal__limit(int resource);	/* RLIMIT_*, now */
+int peal__memlock_raise(void);	/* soft limit to hard; 1: it was lower */
 int peal__read_number(const char *path);	/* -1: there is none */
 void peal__refused_files(int error);		/* EMFILE, ENFILE: why */
 uint64_t peal__clock(void);	/* monotonic, ns */

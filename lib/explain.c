@@ -130,6 +130,7 @@ void peal_ring_explain(struct peal_ring *ring, FILE *out)
 		ring->max_ops, sizeof(struct peal__row));
 	fprintf(out, "max_posts      %u\n", ring->post_mask + 1);
 	ring->engine->explain(ring, out);
+	peal__memory_explain(ring, out);
 	explain_pool(ring, out);
 	explain_disabled(ring, out);
 }

@@ -28,6 +28,12 @@ static struct store *store_of(struct peal_ring *ring, struct peal__row *row)
 	return (struct store *)(void *)&ring->rows[row->arg];
 }
 
+static int is_fixed(const struct peal__row *row)
+{
+	return row->opcode == PEAL__OP_READ_FIXED ||
+	       row->opcode == PEAL__OP_WRITE_FIXED;
+}
+
 void peal__full_write(struct peal_ring *ring, struct peal__row *row,
 		      struct peal__sqe *sqe)
 {
@@ -37,6 +43,9 @@ void peal__full_write(struct peal_ring *ring, struct peal__row *row,
 	sqe->len = peal__len(store->left);
 	sqe->off = row->opcode == PEAL__OP_SEND ? 0 : store->offset;
 	sqe->op_flags = store->msg_flags;
+	if (is_fixed(row))	/* what is left lies in the same slot */
+		sqe->buf_index = (uint16_t)peal__memory_slot(ring, sqe->addr,
+							     store->left);
 }
 
 static void advance(struct store *store, uint64_t moved)
@@ -51,6 +60,12 @@ static void advance(struct store *store, uint64_t moved)
 	store->retries = 0;
 }
 
+static int is_read(const struct peal__row *row)
+{
+	return row->opcode == PEAL__OP_READ ||
+	       row->opcode == PEAL__OP_READ_FIXED;
+}
+
 /* Is another attempt worth it after this result? */
 static int again(struct peal_ring *ring, struct peal__row *row,
 		 struct store *store, int64_t result)
@@ -59,7 +74,7 @@ static int again(struct peal_ring *ring, struct peal__row *row,
 		ring->stats.resumed++;
 		return 1;
 	}
-	if (result == 0 && row->opcode == PEAL__OP_READ)
+	if (result == 0 && is_read(row))
 		return 0;		/* end of file */
 	if (result < 0 && result != -EINTR && result != -EAGAIN)
 		return 0;
@@ -90,8 +105,7 @@ int peal__full_step(struct peal_ring *ring, struct peal__row *row,
 		return 1;
 	}
 	if (one == 0)
-		*result = row->opcode == PEAL__OP_READ ? (int64_t)store->moved
-						       : -EIO;
+		*result = is_read(row) ? (int64_t)store->moved : -EIO;
 	return 0;
 }
 
@@ -103,21 +117,17 @@ void *peal__full_end(struct peal_ring *ring, struct peal__row *row)
 	return next;
 }
 
-static peal_op start_full(struct peal_ring *ring, unsigned opcode, peal_fd fd,
-			  const void *buf, size_t len, uint64_t offset,
-			  uint32_t msg_flags, unsigned flags,
-			  peal_handler *handler, void *ctx)
+static peal_op begin(struct peal_ring *ring, unsigned opcode, peal_fd fd,
+		     const void *buf, size_t len, uint64_t offset,
+		     uint32_t msg_flags, unsigned flags,
+		     peal_handler *handler, void *ctx)
 {
 	struct peal__sqe *sqe;
 	struct peal__row *row;
 	struct store *store;
-	uint32_t second;
+	uint32_t second = peal__store_take(ring);
 	peal_op op;
 
-	if (len > INT64_MAX)
-		return -EINVAL;
-	peal__must_own(ring, peal_opcode_name(opcode));
-	second = peal__store_take(ring);
 	if (!second)
 		return -EAGAIN;
 	op = peal__start(ring, &sqe, opcode, fd, flags, handler, ctx);
@@ -138,6 +148,39 @@ static peal_op start_full(struct peal_ring *ring, unsigned opcode, peal_fd fd,
 	store->retries = 0;
 	peal__full_write(ring, row, sqe);
 	return op;
+}
+
+/* On a ring that looks at buffers: the whole transfer takes one form. */
+static __attribute__((noinline)) peal_op
+begin_looked(struct peal_ring *ring, unsigned opcode, peal_fd fd,
+	     const void *buf, size_t len, uint64_t offset, uint32_t msg_flags,
+	     unsigned flags, peal_handler *handler, void *ctx)
+{
+	struct peal__look look = { opcode, flags, 0 };
+	peal_op op = peal__memory_look(ring, &look, fd, buf, len, offset);
+
+	if (op < 0)
+		return op;
+	op = begin(ring, look.opcode, fd, buf, len, offset, msg_flags,
+		   look.flags, handler, ctx);
+	if (op > 0)
+		peal__memory_lend(ring, op, buf, len);
+	return op;
+}
+
+static peal_op start_full(struct peal_ring *ring, unsigned opcode, peal_fd fd,
+			  const void *buf, size_t len, uint64_t offset,
+			  uint32_t msg_flags, unsigned flags,
+			  peal_handler *handler, void *ctx)
+{
+	if (len > INT64_MAX)
+		return -EINVAL;
+	peal__must_own(ring, peal_opcode_name(opcode));
+	if (peal__looks(ring, flags))
+		return begin_looked(ring, opcode, fd, buf, len, offset,
+				    msg_flags, flags, handler, ctx);
+	return begin(ring, opcode, fd, buf, len, offset, msg_flags, flags,
+		     handler, ctx);
 }
 
 peal_op peal_read_full(struct peal_ring *ring, peal_fd fd, void *buf,

@@ -38,6 +38,17 @@ static void libc_free(void *ctx, void *memory, size_t size)
 	free(block);
 }
 
+/* Of none given, libc's. */
+int peal__allocator_check(struct peal_allocator *allocator)
+{
+	if (!allocator->alloc != !allocator->free)
+		return -EINVAL;
+	if (!allocator->alloc)
+		*allocator = (struct peal_allocator){ libc_alloc, libc_free,
+						      NULL };
+	return 0;
+}
+
 void *peal__alloc(struct peal_ring *ring, size_t size, size_t align)
 {
 	return ring->allocator.alloc(ring->allocator.ctx, size, align);
@@ -109,15 +120,11 @@ static int read_options(struct peal_ring_options *out,
 			     "from PEAL_RING_OPTIONS", out->reserved);
 		return -EINVAL;
 	}
-	if (!out->allocator.alloc != !out->allocator.free) {
-		peal__reason("options.allocator has only one of alloc and "
-			     "free: set both or none");
-		return -EINVAL;
-	}
-	if (out->allocator.alloc)
+	if (peal__allocator_check(&out->allocator) == 0)
 		return 0;
-	out->allocator = (struct peal_allocator){ libc_alloc, libc_free, NULL };
-	return 0;
+	peal__reason("options.allocator has only one of alloc and free: set "
+		     "both or none");
+	return -EINVAL;
 }
 
 /* The engines of this system, the best one first. */
@@ -238,11 +245,18 @@ static int open_memory(struct peal_ring *ring,
 		peal__table_close(ring);
 		return no_memory(options);
 	}
+	if (peal__memory_open(ring) < 0) {
+		peal__jobs_close(ring);
+		peal__posts_close(ring);
+		peal__table_close(ring);
+		return no_memory(options);
+	}
 	return 0;
 }
 
 static void close_memory(struct peal_ring *ring)
 {
+	peal__memory_close(ring);
 	peal__jobs_close(ring);
 	peal__posts_close(ring);
 	peal__table_close(ring);

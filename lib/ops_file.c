@@ -31,6 +31,8 @@ peal_op peal_close(struct peal_ring *ring, peal_fd fd, unsigned flags,
 {
 	struct peal__sqe *sqe;
 
+	if (peal__unlikely(ring->looks))
+		peal__memory_forget(ring, fd);
 	return peal__start(ring, &sqe, PEAL__OP_CLOSE, fd, flags, handler,
 			   ctx);
 }

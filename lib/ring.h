@@ -49,6 +49,7 @@ enum peal__feature {
 	FEATURE_MULTISHOT,
 	FEATURE_EPOLL_PWAIT2,
 	FEATURE_RWF_NOWAIT,
+	FEATURE_FIXED,
 	FEATURE_COUNT
 };
 
@@ -79,6 +80,7 @@ struct peal_ring {
 	uint64_t now;
 	uint64_t can[2];	/* a bit per opcode the engine has */
 	uint32_t gate;
+	uint32_t looks;		/* LOOK_*: reasons to look at buffers */
 	uint32_t max_ops;
 	uint32_t stores;	/* rows taken that are no op: second rows */
 
@@ -102,6 +104,7 @@ struct peal_ring {
 	struct peal__job *jobs_done;	/* taken from the pool, not told yet */
 	uint32_t jobs_out;		/* given to the pool, not taken */
 	struct peal__pool *pool;
+	struct peal__memory *memory;	/* arenas: see buffers.c */
 	struct peal__wheel wheel;
 	struct peal_stats stats;
 	struct peal__disable disable;
@@ -225,6 +228,26 @@ static inline int peal__jobs_waiting(struct peal_ring *ring)
 }
 
 
+/* buffers.c: an op whose buffer is looked at, before and after its start */
+struct peal__look {
+	unsigned opcode;
+	unsigned flags;
+	uint32_t slot;		/* of the registered form */
+};
+
+int peal__memory_open(struct peal_ring *ring);
+void peal__memory_leave(struct peal_ring *ring);
+void peal__memory_close(struct peal_ring *ring);
+void peal__memory_explain(struct peal_ring *ring, FILE *out);
+int peal__memory_look(struct peal_ring *ring, struct peal__look *look,
+		      peal_fd fd, const void *buf, uint64_t len,
+		      uint64_t offset);
+void peal__memory_lend(struct peal_ring *ring, peal_op op, const void *buf,
+		       uint64_t len);
+void peal__memory_forget(struct peal_ring *ring, peal_fd fd);
+uint32_t peal__memory_slot(const struct peal_ring *ring, uint64_t addr,
+			   uint64_t len);
+
 /* disable.c */
 const char *peal__feature_name(unsigned feature);
 int peal__disable_parse(struct peal__disable *out,
@@ -236,6 +259,7 @@ void peal__engine_reason(struct peal_ring *ring, const char *format, ...)
 	peal__format(2, 3);
 
 /* open.c */
+int peal__allocator_check(struct peal_allocator *allocator);
 void *peal__alloc(struct peal_ring *ring, size_t size, size_t align);
 void peal__free(struct peal_ring *ring, void *memory, size_t size);
 void peal__ring_free(struct peal_ring *ring);

@@ -150,6 +150,19 @@ peal__inline int peal__start_is_clear(const struct peal_ring *ring,
 	       peal__sq_room(ring) && peal__row_is_free(ring);
 }
 
+/* Ops with one buffer of the user's: the ring may have to look at it, and
+ * clears their bits in ring->open for that. */
+static inline int peal__lends(unsigned opcode)
+{
+	return opcode == PEAL__OP_READ || opcode == PEAL__OP_WRITE ||
+	       opcode == PEAL__OP_SEND || opcode == PEAL__OP_RECV;
+}
+
+peal__inline int peal__looks(const struct peal_ring *ring, unsigned flags)
+{
+	return ring->looks || flags & (PEAL_FIXED | PEAL_PLAIN);
+}
+
 /* Starts an op: *out_sqe is its entry, zeroed but for what is known here. */
 peal__inline peal_op peal__start(struct peal_ring *ring,
 				 struct peal__sqe **out_sqe, unsigned opcode,

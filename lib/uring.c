@@ -12,6 +12,7 @@
 #include <string.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
+#include "lib/arena.h"
 #include "lib/start.h"
 #include "lib/uring.h"
 #include "peal/uring.h"
@@ -319,6 +320,8 @@ const struct peal__engine peal__uring_engine = {
 	.event = uring_event,
 	.fd = uring_fd,
 	.explain = peal__uring_explain,
+	.memory_add = peal__uring_memory_add,
+	.memory_remove = peal__uring_memory_remove,
 };
 
 struct io_uring *peal_uring_ring(struct peal_ring *ring)

@@ -21,6 +21,7 @@ struct peal__uring {
 	int notify_fd;			/* for a foreign loop; -1: none yet */
 	int wake_fd;
 	int wake_armed;
+	int has_buffers;		/* a table for registered memory */
 	uint64_t wake_value;
 	int ring_fd_error;		/* why it is not registered */
 	uint32_t workers[2];		/* asked for; then: what was before */

@@ -6,7 +6,6 @@
  * far as it goes. What was given up is remembered for explain.
  */
 #include <string.h>
-#include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
 #include "lib/start.h"
@@ -84,14 +83,8 @@ static void pause_ms(long ms)
  * there are smaller rings, and some more patience. 1: try again. */
 static int more_memory(struct peal__uring *uring, unsigned *tries)
 {
-	struct rlimit limit;
-
-	if (++*tries == 1 && getrlimit(RLIMIT_MEMLOCK, &limit) == 0 &&
-	    limit.rlim_cur < limit.rlim_max) {
-		limit.rlim_cur = limit.rlim_max;
-		setrlimit(RLIMIT_MEMLOCK, &limit);
+	if (++*tries == 1 && peal__memlock_raise())
 		return 1;
-	}
 	if (*tries <= 6) {
 		pause_ms(1L << *tries);
 		return 1;

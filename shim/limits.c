@@ -16,6 +16,17 @@ unsigned long long peal__limit(int resource)
 	return (unsigned long long)limit.rlim_cur;
 }
 
+int peal__memlock_raise(void)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_MEMLOCK, &limit) < 0 ||
+	    limit.rlim_cur >= limit.rlim_max)
+		return 0;
+	limit.rlim_cur = limit.rlim_max;
+	return setrlimit(RLIMIT_MEMLOCK, &limit) == 0;
+}
+
 int peal__read_number(const char *path)
 {
 	char text[32];

@@ -1,0 +1,464 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The memory that a ring knows (see buffers.h): which form an op takes, and
+ * what may not be taken away while it is in flight.
+ *
+ * An op on a ring with arenas comes here from start.c's slow half. If its
+ * buffer lies in a registered arena and its fd is a direct file, or the caller
+ * wants it so, READ becomes READ_FIXED with the buffer's slot. What the op was
+ * lent is noted beside its row, with its handle: a row that is used again makes
+ * the note void by itself.
+ */
+#include <string.h>
+#include "lib/buffers.h"
+#include "lib/start.h"
+
+/* --- open and close ------------------------------------------------------ */
+
+static int open_lent(struct peal_ring *ring)
+{
+	struct peal__memory *memory = ring->memory;
+
+	if (memory->lent)
+		return 0;
+	memory->lent = peal__alloc(ring,
+				   ring->rows_max * sizeof *memory->lent, 64);
+	return memory->lent ? 0 : -ENOMEM;
+}
+
+static void remove_member(struct peal_ring *ring, struct peal__member *member)
+{
+	struct peal__memory *memory = ring->memory;
+	struct peal_arena *arena = member->arena;
+
+	if (member->slot != PEAL__NO_SLOT)
+		ring->engine->memory_remove(ring, arena, member->slot);
+	*member = memory->members[--memory->arenas];
+	atomic_fetch_sub(&arena->rings, 1);
+}
+
+int peal__memory_open(struct peal_ring *ring)
+{
+	ring->memory = peal__alloc(ring, sizeof *ring->memory, 64);
+	return ring->memory ? 0 : -ENOMEM;
+}
+
+/* The ring closes: nothing is in flight, the engine is still there. */
+void peal__memory_leave(struct peal_ring *ring)
+{
+	while (ring->memory->arenas)
+		remove_member(ring, &ring->memory->members[0]);
+}
+
+void peal__memory_close(struct peal_ring *ring)
+{
+	struct peal__memory *memory = ring->memory;
+
+	peal__free(ring, memory->lent, ring->rows_max * sizeof *memory->lent);
+	peal__free(ring, memory, sizeof *memory);
+}
+
+static void look_set(struct peal_ring *ring, uint32_t looks)
+{
+	ring->looks = looks;
+	peal__gate_set(ring, ring->gate);
+}
+
+/* --- what is where ------------------------------------------------------- */
+
+static const struct peal__member *member_of(const struct peal_ring *ring,
+					    uint64_t addr, uint64_t len)
+{
+	const struct peal__memory *memory = ring->memory;
+	uint32_t i;
+
+	for (i = 0; i < memory->arenas; i++) {
+		const struct peal__member *member = &memory->members[i];
+		uint64_t at = addr - member->base;
+
+		if (at < member->bytes && len <= member->bytes - at)
+			return member;
+	}
+	return NULL;
+}
+
+static uint32_t slot_in(const struct peal__member *member, uint64_t addr,
+			uint64_t len)
+{
+	uint64_t at = addr - member->base;
+	uint64_t first = at / PEAL__SLOT_BYTES;
+
+	if (member->slot == PEAL__NO_SLOT || !len ||
+	    (at + len - 1) / PEAL__SLOT_BYTES != first)
+		return PEAL__NO_SLOT;
+	return member->slot + (uint32_t)first;
+}
+
+uint32_t peal__memory_slot(const struct peal_ring *ring, uint64_t addr,
+			   uint64_t len)
+{
+	const struct peal__member *member = member_of(ring, addr, len);
+
+	return member ? slot_in(member, addr, len) : PEAL__NO_SLOT;
+}
+
+static const struct peal__hint *hint_of(const struct peal_ring *ring,
+					peal_fd fd)
+{
+	struct peal__hint *hint =
+		&ring->memory->hints[(uint32_t)fd & (PEAL__HINTS - 1)];
+
+	if (peal__likely(hint->fd == fd && hint->uses)) {
+		hint->uses--;
+		return hint;
+	}
+	hint->fd = fd;
+	peal__file_learn(hint);
+	hint->uses = UINT8_MAX;
+	return hint;
+}
+
+/* fd is about to be closed: its number will name something else. */
+void peal__memory_forget(struct peal_ring *ring, peal_fd fd)
+{
+	struct peal__hint *hint =
+		&ring->memory->hints[(uint32_t)fd & (PEAL__HINTS - 1)];
+
+	if (hint->fd == fd)
+		hint->uses = 0;
+}
+
+/* --- the form of an op --------------------------------------------------- */
+
+static int moves_file(unsigned opcode)
+{
+	return opcode == PEAL__OP_READ || opcode == PEAL__OP_WRITE;
+}
+
+static void use_fixed(struct peal__look *look, uint32_t slot)
+{
+	look->slot = slot;
+	look->opcode = look->opcode == PEAL__OP_READ ? PEAL__OP_READ_FIXED
+						     : PEAL__OP_WRITE_FIXED;
+}
+
+/* The caller wants the registered form and no other. */
+static int must_be_fixed(struct peal__look *look,
+			 const struct peal__member *member, uint64_t addr,
+			 uint64_t len)
+{
+	uint32_t slot = PEAL__NO_SLOT;
+
+	if (!member) {
+		peal__memory_reason("PEAL_FIXED: %llu bytes at %#llx do not "
+				    "lie in an arena of this ring: allocate "
+				    "them with peal_arena_alloc(), and "
+				    "register the arena",
+				    (unsigned long long)len,
+				    (unsigned long long)addr);
+		return -EFAULT;
+	}
+	if (member->slot == PEAL__NO_SLOT) {
+		peal__memory_reason("PEAL_FIXED: the arena is plain memory to "
+				    "this ring: %s", member->why);
+		return -EOPNOTSUPP;
+	}
+	slot = slot_in(member, addr, len);
+	if (slot == PEAL__NO_SLOT) {
+		peal__memory_reason("PEAL_FIXED: %llu bytes at %#llx of the "
+				    "arena are none, or cross a multiple of 1 "
+				    "GiB, where one registered buffer ends",
+				    (unsigned long long)len,
+				    (unsigned long long)(addr - member->base));
+		return -EFAULT;
+	}
+	use_fixed(look, slot);
+	return 0;
+}
+
+/* What form, then. */
+static int choose(struct peal_ring *ring, struct peal__look *look,
+		  const struct peal__member *member, peal_fd fd,
+		  uint64_t addr, uint64_t len)
+{
+	unsigned form = look->flags & (PEAL_FIXED | PEAL_PLAIN);
+	uint32_t slot;
+
+	look->flags &= ~(PEAL_FIXED | PEAL_PLAIN);
+	if (form == (PEAL_FIXED | PEAL_PLAIN))
+		return -EINVAL;
+	if (form == PEAL_FIXED)
+		return must_be_fixed(look, member, addr, len);
+	if (form == PEAL_PLAIN || !member || member->flags & PEAL_PLAIN)
+		return 0;
+	slot = slot_in(member, addr, len);
+	if (slot == PEAL__NO_SLOT)
+		return 0;
+	if (member->flags & PEAL_FIXED ||
+	    hint_of(ring, fd)->kind == KIND_DIRECT)
+		use_fixed(look, slot);
+	return 0;
+}
+
+/* Looks at an op that is to be started: refuses it, or says its form. */
+int peal__memory_look(struct peal_ring *ring, struct peal__look *look,
+		      peal_fd fd, const void *buf, uint64_t len,
+		      uint64_t offset)
+{
+	uint64_t addr = peal__addr(buf);
+
+	(void)offset;
+
+	if (!moves_file(look->opcode))
+		return 0;
+	return choose(ring, look, member_of(ring, addr, len), fd, addr, len);
+}
+
+/* Notes what a started op was lent. */
+void peal__memory_lend(struct peal_ring *ring, peal_op op, const void *buf,
+		       uint64_t len)
+{
+	struct peal__lent *lent = ring->memory->lent;
+
+	if (lent)
+		lent[(uint64_t)op & PEAL__ROW_MASK] =
+			(struct peal__lent){ op, peal__addr(buf), len };
+}
+
+/* --- arenas -------------------------------------------------------------- */
+
+static struct peal__member *find_member(struct peal__memory *memory,
+					const struct peal_arena *arena)
+{
+	uint32_t i;
+
+	for (i = 0; i < memory->arenas; i++)
+		if (memory->members[i].arena == arena)
+			return &memory->members[i];
+	return NULL;
+}
+
+/* The first of so many free slots in a row; PEAL__NO_SLOT: there are none.
+ * Members are few, so each place behind one is tried. */
+static uint32_t free_slots(const struct peal__memory *memory, uint32_t parts)
+{
+	uint32_t first = 0, i;
+
+	for (i = 0; i < memory->arenas; i++) {
+		const struct peal__member *other = &memory->members[i];
+		uint32_t end;
+
+		if (other->slot == PEAL__NO_SLOT)
+			continue;
+		end = other->slot + peal__arena_parts(other->arena);
+		if (first < end && other->slot < first + parts) {
+			first = end;
+			i = UINT32_MAX;		/* look at all again */
+		}
+	}
+	return first + parts <= PEAL__SLOTS ? first : PEAL__NO_SLOT;
+}
+
+/* NULL: the ring can have registered memory. */
+static const char *why_plain(const struct peal_ring *ring)
+{
+	if (!ring->engine->memory_add)
+		return "this engine has no registered memory: the io_uring "
+		       "engine does";
+	if (ring->disable.features & 1u << FEATURE_FIXED)
+		return "\"fixed\" is disabled by PEAL_DISABLE or "
+		       "options.disable";
+	if (!peal__can(ring, PEAL__OP_READ_FIXED) ||
+	    !peal__can(ring, PEAL__OP_WRITE_FIXED))
+		return "op:read_fixed or op:write_fixed is disabled";
+	return NULL;
+}
+
+/* 0: registered; 1: plain, and peal_memory_reason() says why. */
+static int add_to_engine(struct peal_ring *ring, struct peal__member *member)
+{
+	const char *why = why_plain(ring);
+	uint32_t first;
+	int rc;
+
+	if (why) {
+		peal__memory_reason("%s", why);
+		return 1;
+	}
+	first = free_slots(ring->memory, peal__arena_parts(member->arena));
+	if (first == PEAL__NO_SLOT) {
+		peal__memory_reason("a ring has %u slots of 1 GiB for its "
+				    "arenas and this one needs %u: take "
+				    "another ring", PEAL__SLOTS,
+				    peal__arena_parts(member->arena));
+		return -ENOSPC;
+	}
+	rc = ring->engine->memory_add(ring, member->arena, first);
+	if (rc == 0)
+		member->slot = first;
+	else if (rc == -EOPNOTSUPP ||
+		 (rc == -ENOMEM &&
+		  member->arena->flags & PEAL_ARENA_PLAIN_OK))
+		return 1;
+	return rc;
+}
+
+static int may_add(struct peal_ring *ring, const struct peal_arena *arena,
+		   unsigned flags)
+{
+	if (flags & ~(PEAL_FIXED | PEAL_PLAIN) ||
+	    flags == (PEAL_FIXED | PEAL_PLAIN)) {
+		peal__memory_reason("flags are %#x: 0, PEAL_FIXED and "
+				    "PEAL_PLAIN are known, one at a time",
+				    flags);
+		return -EINVAL;
+	}
+	if (find_member(ring->memory, arena)) {
+		peal__memory_reason("the ring has the arena already: "
+				    "unregister it first");
+		return -EEXIST;
+	}
+	if (ring->memory->arenas == PEAL__ARENAS) {
+		peal__memory_reason("a ring has room for %u arenas: use fewer "
+				    "and larger ones", PEAL__ARENAS);
+		return -ENOSPC;
+	}
+	if (open_lent(ring) < 0) {
+		peal__memory_reason("the allocator had no room for %zu bytes "
+				    "per op: lower options.max_ops or raise "
+				    "the memory limit",
+				    sizeof *ring->memory->lent);
+		return -ENOMEM;
+	}
+	return 0;
+}
+
+int peal_arena_register(struct peal_ring *ring, struct peal_arena *arena,
+			unsigned flags)
+{
+	struct peal__memory *memory = ring->memory;
+	struct peal__member *member;
+	int rc;
+
+	peal__must_own(ring, "arena_register");
+	rc = may_add(ring, arena, flags);
+	if (rc < 0)
+		return rc;
+	member = &memory->members[memory->arenas];
+	*member = (struct peal__member){ .arena = arena,
+					 .base = peal__addr(arena->region.base),
+					 .bytes = arena->region.bytes,
+					 .slot = PEAL__NO_SLOT,
+					 .flags = flags };
+	rc = add_to_engine(ring, member);
+	if (rc < 0)
+		return rc;
+	if (rc == 1)
+		snprintf(member->why, sizeof member->why, "%s",
+			 peal_memory_reason());
+	memory->arenas++;
+	atomic_fetch_add(&arena->rings, 1);
+	look_set(ring, ring->looks | LOOK_ARENA);
+	return rc;
+}
+
+/* Ops that are lent no memory of the user's, or none to write data to. */
+static int is_harmless(const struct peal__row *row)
+{
+	switch (row->opcode) {
+	case PEAL__OP_NOP:
+	case PEAL__OP_POLL_ADD:
+	case PEAL__OP_ACCEPT:
+	case PEAL__OP_CONNECT:
+	case PEAL__OP_FSYNC:
+	case PEAL__OP_CLOSE:
+	case PEAL__OP_SHUTDOWN:
+	case PEAL__OP_ASYNC_CANCEL:
+	case PEAL__OP_SLEEP:
+	case PEAL__OP_CLOSE_DRAINED:
+	case PEAL__OP_CANCEL_MANY:
+		return !(row->flags & ROW_RAW);
+	default:
+		return 0;
+	}
+}
+
+/* May the row's op have memory of the arena? One without a note was started
+ * before there were notes, or has more than one buffer: it may. */
+static int may_have(const struct peal_ring *ring, uint32_t index,
+		    const struct peal__member *member)
+{
+	const struct peal__row *row = &ring->rows[index];
+	const struct peal__lent *lent = &ring->memory->lent[index];
+
+	if (row->flags & (ROW_STORE | ROW_READY))
+		return 0;
+	if (lent->op != row->op)
+		return !is_harmless(row);
+	return lent->addr < member->base + member->bytes &&
+	       lent->addr + lent->len > member->base;
+}
+
+static uint32_t count_lent(const struct peal_ring *ring,
+			   const struct peal__member *member)
+{
+	uint32_t count = 0, i;
+
+	for (i = 1; i <= ring->rows_used; i++)
+		count += (uint32_t)may_have(ring, i, member);
+	return count;
+}
+
+int peal_arena_unregister(struct peal_ring *ring, struct peal_arena *arena)
+{
+	struct peal__memory *memory = ring->memory;
+	struct peal__member *member;
+	uint32_t busy;
+
+	peal__must_own(ring, "arena_unregister");
+	member = find_member(memory, arena);
+	if (!member) {
+		peal__memory_reason("the ring does not have this arena");
+		return -ENOENT;
+	}
+	busy = count_lent(ring, member);
+	if (busy) {
+		peal__memory_reason("%u %s in flight may have memory of the "
+				    "arena: cancel and wait", busy,
+				    busy == 1 ? "op" : "ops");
+		return -EBUSY;
+	}
+	remove_member(ring, member);
+	if (!memory->arenas)
+		look_set(ring, ring->looks & ~(uint32_t)LOOK_ARENA);
+	return 0;
+}
+
+static const char *form_name(uint32_t flags)
+{
+	return flags & PEAL_FIXED	? "all ops"
+	       : flags & PEAL_PLAIN	? "ops with PEAL_FIXED"
+					: "ops on direct files";
+}
+
+void peal__memory_explain(struct peal_ring *ring, FILE *out)
+{
+	const struct peal__memory *memory = ring->memory;
+	const char *why = why_plain(ring);
+	uint32_t i;
+
+	fprintf(out, "fixed          %s ops use registered memory (Linux "
+		"5.13)%s%s\n", why ? "off " : "on  ", why ? ": " : "",
+		why ? why : "");
+	for (i = 0; i < memory->arenas; i++) {
+		const struct peal__member *member = &memory->members[i];
+
+		if (member->slot == PEAL__NO_SLOT)
+			fprintf(out, "arena          plain memory, %s: ",
+				member->why);
+		else
+			fprintf(out, "arena          registered, for %s: ",
+				form_name(member->flags));
+		peal_arena_explain(member->arena, out);
+	}
+}

@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What a ring knows of memory: its arenas, what is lent to the ops in flight,
+ * and what its descriptors are. ring->looks says whether there is anything to
+ * look at; while it is 0 no op pays for any of it.
+ */
+#ifndef PEAL_LIB_BUFFERS_H
+#define PEAL_LIB_BUFFERS_H
+
+#include "lib/arena.h"
+
+/* ring->looks */
+enum {
+	LOOK_ARENA = 1 << 0,	/* the ring has arenas */
+	LOOK_DIRECT = 1 << 1,	/* it opened a file with O_DIRECT */
+	LOOK_LENT = 1 << 2	/* the address sanitizer watches */
+};
+
+#define PEAL__HINTS	4096u	/* fds remembered; a power of two */
+
+enum peal__kind { KIND_UNKNOWN, KIND_DIRECT, KIND_OTHER };
+
+/* What an fd is, as last seen: only ever a guess, for the number may name
+ * another file by now. It is asked for again after 255 uses, and before an op
+ * is refused for it. */
+struct peal__hint {
+	int32_t fd;
+	uint8_t kind;		/* enum peal__kind */
+	uint8_t memory_log2;	/* alignment of O_DIRECT; 0: not known */
+	uint8_t offset_log2;
+	uint8_t uses;		/* left */
+};
+
+struct peal__member {
+	struct peal_arena *arena;
+	uint64_t base;
+	uint64_t bytes;
+	uint32_t slot;		/* its first; PEAL__NO_SLOT: plain memory */
+	uint32_t flags;		/* PEAL_FIXED, PEAL_PLAIN */
+	char why[256];		/* it is plain */
+};
+
+/* What an op has been lent; only good while op is the row's handle. */
+struct peal__lent {
+	int64_t op;
+	uint64_t addr;
+	uint64_t len;
+};
+
+struct peal__memory {
+	uint32_t arenas;
+	struct peal__member members[PEAL__ARENAS];
+	struct peal__lent *lent;	/* a place per row; NULL: none yet */
+	struct peal__hint hints[PEAL__HINTS];
+};
+
+/* shim/memory.c: asks the system what out->fd is. */
+void peal__file_learn(struct peal__hint *out);
+
+#endif
