@@ -140,7 +140,21 @@ $(BUILD)/test/%: $(BUILD)/obj/test/%.o $(call obj,$(help_src)) $(lib)
 	$(Q)$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS) $(CHECK_LIBS) \
 		$(JEMALLOC_LIBS)
 
-tests: $(tests)
+# Random programs against a model: make fuzz SEED=1 SECONDS=60 ENGINE=epoll
+SEED ?= 1
+SECONDS ?= 60
+fuzz_src := $(wildcard test/fuzz/*.c)
+fuzz := $(BUILD)/bin/peal-fuzz
+$(fuzz): $(call obj,$(fuzz_src)) $(lib)
+	@mkdir -p $(@D)
+	$(call say,LD,$@)
+	$(Q)$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS)
+
+fuzz: $(fuzz)
+	@$(fuzz) --seed $(SEED) --seconds $(SECONDS) \
+		$(if $(ENGINE),--engine $(ENGINE))
+
+tests: $(tests) $(fuzz)
 
 check: packages
 	@$(MAKE) --no-print-directory all tests $(steps) SAN=$(SAN) BUILD=$(BUILD)

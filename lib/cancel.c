@@ -161,11 +161,12 @@ peal_op peal_cancel(struct peal_ring *ring, peal_op op, unsigned flags,
 	if (flags)
 		return -EINVAL;
 	row = peal__row_find(ring, op);
-	if (!row || row->flags & ROW_READY)
+	if (!row)
 		return -ENOENT;
 	if (handler)
 		return cancel_watched(ring, row, handler, ctx);
-	return peal__cancel_row(ring, row, ROW_CANCEL);
+	peal__cancel_row(ring, row, ROW_CANCEL);
+	return 0;
 }
 
 /* Cancels and drained closes end by themselves; only their own handle cancels

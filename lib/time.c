@@ -349,10 +349,12 @@ int peal_deadline(struct peal_ring *ring, peal_op op, uint64_t ns,
 	if (flags & ~PEAL_EARLY)
 		return -EINVAL;
 	row = peal__row_find(ring, op);
-	if (!row || row->flags & ROW_READY)
+	if (!row)
 		return -ENOENT;
 	if (row->opcode == PEAL__OP_ASYNC_CANCEL)
 		return -EINVAL;
+	if (row->flags & ROW_READY)
+		return 0;	/* it ends in the next turn: in time */
 	if (row->opcode == PEAL__OP_SLEEP) {
 		sleep_deadline(ring, row, due_in(ring, ns));
 		return 0;

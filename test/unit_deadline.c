@@ -168,6 +168,18 @@ SCRIPT_TEST(deadline_of_what_is_not_in_flight_is_enoent)
 	ck_result(peal_deadline(ring, INT64_MAX, 1, 0), -ENOENT);
 }
 
+SCRIPT_TEST(deadline_of_what_waits_for_its_handler_changes_nothing)
+{
+	peal_op op = peal_sleep(ring, PEAL_S, 0, on_done, NULL);
+
+	ck_result(peal_cancel(ring, op, 0, NULL, NULL), 0);
+	ck_assert_int_eq(peal_op_in_flight(ring, op), 1);
+	ck_result(peal_deadline(ring, op, 1, 0), 0);
+	script_turn();
+	ck_result(outcome(op)->result, -ECANCELED);
+	ck_assert_uint_eq(outcome(op)->calls, 1);
+}
+
 SCRIPT_TEST(deadline_of_a_cancel_is_einval)
 {
 	peal_op op = in_flight();
