@@ -45,6 +45,61 @@ static int cancel(struct peal_ring *ring, uint64_t target)
 	return CancelIoEx(handle, &op->overlapped) ? 0 : -ENOENT;
 }
 
+/* Starts an op, or the rest of one; as peal__iocp_call's start. */
+int peal__iocp_again(struct peal_ring *ring, struct peal__iocp_op *op)
+{
+	const struct peal__sqe *sqe = &peal__iocp_job(ring, op)->sqe;
+	int rc;
+
+	memset(&op->overlapped, 0, sizeof op->overlapped);
+	rc = peal__iocp_attach(ring, op, sqe->fd);
+	if (rc == 0)
+		rc = peal__iocp_call(sqe->opcode)->start(ring, op);
+	if (rc != IOCP_PENDING) {
+		peal__iocp_unwatch(op);
+		return rc;
+	}
+	peal__iocp_watch(op);
+	op->pending = 1;
+	peal__iocp_of(ring)->pending++;
+	return rc;
+}
+
+static void start_op(struct peal_ring *ring, const struct peal__sqe *sqe)
+{
+	struct peal__job *job = peal__soft_job(ring, sqe->user_data);
+	struct peal__iocp_op *op = &peal__iocp_of(ring)->ops[job - ring->jobs];
+	int rc;
+
+	job->sqe = *sqe;
+	memset(op, 0, sizeof *op);
+	rc = peal__iocp_again(ring, op);
+	if (rc == IOCP_POOL)
+		peal__soft_to_pool(ring, job);
+	else if (rc != IOCP_PENDING)
+		peal__soft_complete(ring, sqe->user_data, rc, 0);
+}
+
+/* A packet has come. An op that ends early without a cancel of ours lost its
+ * handle to a close. */
+static void end_op(struct peal_ring *ring, struct peal__iocp_op *op)
+{
+	const struct peal__sqe *sqe = &peal__iocp_job(ring, op)->sqe;
+	uint32_t status = (uint32_t)op->overlapped.Internal;
+	int rc = (int)op->overlapped.InternalHigh;
+
+	op->pending = 0;
+	peal__iocp_of(ring)->pending--;
+	peal__iocp_unwatch(op);
+	if (status >> 30 == 3)
+		rc = peal__win_errno(status);
+	if (rc == -ECANCELED && !op->cancelled)
+		rc = -EBADF;
+	rc = peal__iocp_call(sqe->opcode)->end(ring, op, rc);
+	if (rc != IOCP_PENDING)
+		peal__soft_complete(ring, sqe->user_data, rc, 0);
+}
+
 static void start_entry(struct peal_ring *ring, const struct peal__sqe *sqe)
 {
 	if (peal__soft_start(ring, sqe))
@@ -58,7 +113,7 @@ static void start_entry(struct peal_ring *ring, const struct peal__sqe *sqe)
 		start_close(ring, sqe);
 		break;
 	default:
-		peal__iocp_start(ring, sqe);
+		start_op(ring, sqe);
 	}
 }
 
@@ -78,11 +133,8 @@ static void take_packets(struct peal_ring *ring, uint64_t timeout_ns)
 	for (i = 0; i < count; i++) {
 		struct peal__iocp_op *op = (void *)packets[i].lpOverlapped;
 
-		if (packets[i].lpCompletionKey == KEY_WAKE || !op->pending)
-			continue;
-		op->pending = 0;
-		iocp->pending--;
-		peal__iocp_end(ring, op);
+		if (packets[i].lpCompletionKey != KEY_WAKE && op->pending)
+			end_op(ring, op);
 	}
 }
 
@@ -178,7 +230,7 @@ static unsigned list_ops(uint8_t has[PEAL__OP_COUNT])
 	has[count++] = PEAL__OP_ASYNC_CANCEL;
 	has[count++] = PEAL__OP_CLOSE;
 	for (i = 0; i < PEAL__OP_COUNT; i++)
-		if (peal__iocp_has(i))
+		if (peal__iocp_call(i))
 			has[count++] = (uint8_t)i;
 	return count;
 }

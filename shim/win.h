@@ -48,7 +48,14 @@ int peal__win_last(void);
 int peal__win_start_sockets(void);
 int peal__win_close(int32_t fd);
 
-/* win_file.c, win_socket.c: rows of the table in win_blocking.c */
+/* win_path.c, win_socket.c: rows of the table in win_blocking.c */
 typedef int64_t peal__win_call(const struct peal__sqe *sqe);
+
+peal__win_call peal__win_open, peal__win_stat, peal__win_rename,
+	peal__win_link, peal__win_symlink, peal__win_unlink, peal__win_mkdir,
+	peal__win_read_dir, peal__win_statfs;
+peal__win_call peal__win_new_socket, peal__win_bind, peal__win_listen,
+	peal__win_shutdown, peal__win_accept, peal__win_connect,
+	peal__win_recv, peal__win_send, peal__win_resolve;
 
 #endif

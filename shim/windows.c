@@ -4,11 +4,11 @@
  * There are no signals and no fork there.
  */
 #include <pthread.h>
-#include <winternl.h>
 #include "lib/engine.h"
 #include "shim/system.h"
 #include "shim/win.h"
 #include "shim/winerr.h"
+#include <winternl.h>
 
 #define FileModeInformation_ ((FILE_INFORMATION_CLASS)16)
 #define SYNCHRONOUS 0x30	/* FILE_SYNCHRONOUS_IO_ALERT, _NONALERT */

@@ -1,0 +1,519 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Operations on completion ports: each a call that starts it, and a look at
+ * what its packet says.
+ */
+#include <string.h>
+#include "shim/iocp.h"
+#include <mswsock.h>
+#include <winternl.h>
+
+#define MOST_PARTS 1024u	/* iovecs: UIO_MAXIOV */
+#define PASSED_ON (MSG_OOB | MSG_PEEK | MSG_DONTROUTE)
+
+static const struct peal__sqe *entry(struct peal_ring *ring,
+				     struct peal__iocp_op *op)
+{
+	return &peal__iocp_job(ring, op)->sqe;
+}
+
+/* A call with an OVERLAPPED: did it start? "More data" is a success here. */
+static int started(int ok)
+{
+	DWORD error = ok ? 0 : GetLastError();
+
+	return ok || error == ERROR_IO_PENDING || error == ERROR_MORE_DATA ||
+			       error == WSAEMSGSIZE
+		       ? IOCP_PENDING : peal__win_errno(error);
+}
+
+static struct msghdr *message(const struct peal__sqe *sqe)
+{
+	return sqe->opcode == PEAL__OP_RECVMSG ||
+			       sqe->opcode == PEAL__OP_SENDMSG
+		       ? peal__win_pointer(sqe->addr) : NULL;
+}
+
+/* What is left to move after the first skip bytes; at most 2 GiB. */
+static unsigned rest_of(const struct peal__sqe *sqe, uint64_t skip,
+			WSABUF rest[MOST_PARTS])
+{
+	struct iovec one = { peal__win_pointer(sqe->addr), sqe->len };
+	const struct msghdr *msg = message(sqe);
+	const struct iovec *iov = &one;
+	size_t parts = 1, i;
+	unsigned count = 0;
+
+	if (msg) {
+		iov = msg->msg_iov;
+		parts = msg->msg_iovlen;
+	} else if (sqe->opcode == PEAL__OP_READV ||
+		   sqe->opcode == PEAL__OP_WRITEV) {
+		iov = one.iov_base;
+		parts = sqe->len;
+	}
+	for (i = 0; i < parts && i < MOST_PARTS; i++) {
+		uint64_t gone = skip < iov[i].iov_len ? skip : iov[i].iov_len;
+		uint64_t len = iov[i].iov_len - gone;
+
+		skip -= gone;
+		if (!len)
+			continue;
+		rest[count].buf = (char *)iov[i].iov_base + gone;
+		rest[count++].len = len > INT32_MAX ? INT32_MAX : (ULONG)len;
+	}
+	return count;
+}
+
+/* --- sockets ------------------------------------------------------------ */
+
+static int is_ready(int32_t fd, short events)
+{
+	WSAPOLLFD one = { .fd = peal__win_socket(fd), .events = events };
+
+	return WSAPoll(&one, 1, 0) != 0;
+}
+
+static int start_recv(struct peal_ring *ring, struct peal__iocp_op *op)
+{
+	const struct peal__sqe *sqe = entry(ring, op);
+	SOCKET s = peal__win_socket(sqe->fd);
+	struct msghdr *msg = message(sqe);
+	WSABUF bufs[MOST_PARTS];
+	unsigned count = rest_of(sqe, op->moved, bufs);
+	int wants = sqe->opcode == PEAL__OP_RECV || msg;
+	DWORD flags = wants ? sqe->op_flags : 0;
+
+	if (!peal__win_is_socket(op->kind))
+		return -ENOTSOCK;
+	if (flags & MSG_DONTWAIT && !is_ready(sqe->fd, POLLRDNORM))
+		return op->moved ? (int)op->moved : -EAGAIN;
+	if (!count)
+		bufs[count++] = (WSABUF){ 0, NULL };
+	op->flags = flags & PASSED_ON;
+	if (msg && op->kind == WIN_DGRAM && msg->msg_name)
+		return started(!WSARecvFrom(s, bufs, count, NULL, &op->flags,
+					    msg->msg_name, &msg->msg_namelen,
+					    &op->overlapped, NULL));
+	return started(!WSARecv(s, bufs, count, NULL, &op->flags,
+				&op->overlapped, NULL));
+}
+
+/* With MSG_WAITALL a stream goes on after a part. */
+static int goes_on(const struct peal__sqe *sqe, struct peal__iocp_op *op,
+		   int rc)
+{
+	WSABUF bufs[MOST_PARTS];
+
+	return rc > 0 && !op->cancelled && op->kind == WIN_STREAM &&
+	       sqe->opcode != PEAL__OP_READ && sqe->opcode != PEAL__OP_READV &&
+	       sqe->op_flags & MSG_WAITALL && !(sqe->op_flags & MSG_PEEK) &&
+	       rest_of(sqe, op->moved, bufs);
+}
+
+static int end_recv(struct peal_ring *ring, struct peal__iocp_op *op, int rc)
+{
+	const struct peal__sqe *sqe = entry(ring, op);
+	int cut = (uint32_t)op->overlapped.Internal == 0x80000005;
+	struct msghdr *msg = message(sqe);
+
+	if (rc > 0)
+		op->moved += (unsigned)rc;
+	if (goes_on(sqe, op, rc)) {
+		rc = peal__iocp_again(ring, op);
+		if (rc == IOCP_PENDING)
+			return rc;
+	}
+	if (msg && rc >= 0) {
+		msg->msg_flags = cut ? MSG_TRUNC : 0;
+		msg->msg_controllen = 0;
+		if (op->kind == WIN_STREAM)
+			msg->msg_namelen = 0;
+	}
+	return op->moved ? (int)op->moved : rc;
+}
+
+static int start_send(struct peal_ring *ring, struct peal__iocp_op *op)
+{
+	const struct peal__sqe *sqe = entry(ring, op);
+	SOCKET s = peal__win_socket(sqe->fd);
+	const struct msghdr *msg = message(sqe);
+	WSABUF bufs[MOST_PARTS];
+	unsigned count = rest_of(sqe, 0, bufs);
+	int wants = sqe->opcode == PEAL__OP_SEND || msg;
+	DWORD flags = wants ? sqe->op_flags : 0;
+
+	if (!peal__win_is_socket(op->kind))
+		return -ENOTSOCK;
+	if (msg && msg->msg_controllen)
+		return -EOPNOTSUPP;
+	if (flags & MSG_DONTWAIT && !is_ready(sqe->fd, POLLWRNORM))
+		return -EAGAIN;
+	if (!count)
+		bufs[count++] = (WSABUF){ 0, NULL };
+	if (msg && msg->msg_name)
+		return started(!WSASendTo(s, bufs, count, NULL,
+					  flags & PASSED_ON, msg->msg_name,
+					  msg->msg_namelen, &op->overlapped,
+					  NULL));
+	return started(!WSASend(s, bufs, count, NULL, flags & PASSED_ON,
+				&op->overlapped, NULL));
+}
+
+static int end_plain(struct peal_ring *ring, struct peal__iocp_op *op, int rc)
+{
+	(void)ring;
+	(void)op;
+	return rc;
+}
+
+static int family_of(SOCKET s)
+{
+	WSAPROTOCOL_INFOW info;
+	int len = sizeof info;
+
+	if (getsockopt(s, SOL_SOCKET, SO_PROTOCOL_INFOW, (char *)&info, &len))
+		return peal__win_last();
+	return info.iAddressFamily;
+}
+
+/* AcceptEx() and ConnectEx() are found through a socket. */
+static void *extension(SOCKET s, GUID id)
+{
+	void *call = NULL;
+	DWORD got;
+
+	WSAIoctl(s, SIO_GET_EXTENSION_FUNCTION_POINTER, &id, sizeof id, &call,
+		 sizeof call, &got, NULL, NULL);
+	return call;
+}
+
+static int start_accept(struct peal_ring *ring, struct peal__iocp_op *op)
+{
+	struct peal__iocp *iocp = peal__iocp_of(ring);
+	SOCKET s = peal__win_socket(entry(ring, op)->fd), accepted;
+	LPFN_ACCEPTEX accept_ex;
+	DWORD len = sizeof iocp->scratch / 2, got;
+	int family, rc;
+
+	if (!peal__win_is_socket(op->kind))
+		return -ENOTSOCK;
+	family = family_of(s);
+	accept_ex = (LPFN_ACCEPTEX)extension(s, (GUID)WSAID_ACCEPTEX);
+	if (family < 0 || !accept_ex || op->kind == WIN_DGRAM)
+		return -EOPNOTSUPP;
+	accepted = WSASocketW(family, SOCK_STREAM, 0, NULL, 0,
+			      WSA_FLAG_OVERLAPPED |
+				      WSA_FLAG_NO_HANDLE_INHERIT);
+	if (accepted == INVALID_SOCKET)
+		return peal__win_last();
+	op->accepted = (int32_t)accepted;
+	rc = started(accept_ex(s, accepted, iocp->scratch, 0, len, len, &got,
+			       &op->overlapped));
+	if (rc != IOCP_PENDING)
+		closesocket(accepted);
+	return rc;
+}
+
+static void tell_peer(const struct peal__sqe *sqe, SOCKET accepted)
+{
+	struct sockaddr_storage peer;
+	int len = sizeof peer, *room = peal__win_pointer(sqe->off);
+
+	if (!sqe->addr || !room)
+		return;
+	if (getpeername(accepted, (struct sockaddr *)&peer, &len))
+		len = 0;	/* gone already */
+	memcpy(peal__win_pointer(sqe->addr), &peer,
+	       (size_t)(len < *room ? len : *room));
+	*room = len;
+}
+
+static int end_accept(struct peal_ring *ring, struct peal__iocp_op *op,
+		      int rc)
+{
+	const struct peal__sqe *sqe = entry(ring, op);
+	SOCKET listener = peal__win_socket(sqe->fd);
+	SOCKET accepted = peal__win_socket(op->accepted);
+
+	if (rc < 0) {
+		closesocket(accepted);
+		return rc == -ECONNRESET ? -ECONNABORTED : rc;
+	}
+	setsockopt(accepted, SOL_SOCKET, SO_UPDATE_ACCEPT_CONTEXT,
+		   (const char *)&listener, sizeof listener);
+	tell_peer(sqe, accepted);
+	return op->accepted;
+}
+
+/* ConnectEx() wants a socket that has an address. */
+static int bind_to_any(SOCKET s, int family)
+{
+	struct sockaddr_storage any = { .ss_family = (ADDRESS_FAMILY)family };
+	int len = family == AF_INET6 ? sizeof(struct sockaddr_in6)
+				     : sizeof(struct sockaddr_in);
+
+	if (bind(s, (struct sockaddr *)&any, len) == 0 ||
+	    WSAGetLastError() == WSAEINVAL)	/* it has one */
+		return 0;
+	return peal__win_last();
+}
+
+static int start_connect(struct peal_ring *ring, struct peal__iocp_op *op)
+{
+	const struct peal__sqe *sqe = entry(ring, op);
+	const struct sockaddr *addr = peal__win_pointer(sqe->addr);
+	SOCKET s = peal__win_socket(sqe->fd);
+	LPFN_CONNECTEX connect_ex;
+	int rc;
+
+	if (!peal__win_is_socket(op->kind))
+		return -ENOTSOCK;
+	if (!addr)
+		return -EFAULT;
+	if (op->kind == WIN_DGRAM)
+		return connect(s, addr, (int)sqe->off) ? peal__win_last() : 0;
+	connect_ex = (LPFN_CONNECTEX)extension(s, (GUID)WSAID_CONNECTEX);
+	if (!connect_ex)
+		return -EOPNOTSUPP;
+	rc = bind_to_any(s, family_of(s));
+	if (rc < 0)
+		return rc;
+	return started(connect_ex(s, addr, (int)sqe->off, NULL, 0, NULL,
+				  &op->overlapped));
+}
+
+static int end_connect(struct peal_ring *ring, struct peal__iocp_op *op,
+		       int rc)
+{
+	if (rc < 0)
+		return rc;
+	setsockopt(peal__win_socket(entry(ring, op)->fd), SOL_SOCKET,
+		   SO_UPDATE_CONNECT_CONTEXT, NULL, 0);
+	return 0;
+}
+
+/* --- files and pipes ---------------------------------------------------- */
+
+static int is_write(const struct peal__sqe *sqe)
+{
+	return sqe->opcode == PEAL__OP_WRITE || sqe->opcode == PEAL__OP_WRITEV;
+}
+
+/* Windows' words for what read(2) and write(2) say otherwise. */
+static int rw_result(const struct peal__sqe *sqe, int rc)
+{
+	if (rc == -EACCES)
+		return -EBADF;	/* opened for the other direction */
+	if (!is_write(sqe) && (rc == -EPIPE || rc == -ENODATA))
+		return 0;	/* the end */
+	return rc;
+}
+
+/* A handle with OVERLAPPED has a position, but no call of its own uses it. */
+static int find_position(struct peal__sqe *sqe, struct peal__iocp_op *op)
+{
+	LARGE_INTEGER zero = { .QuadPart = 0 }, now;
+
+	if (sqe->off != PEAL_CURRENT)
+		return (int64_t)sqe->off < 0 ? -EINVAL : 0;
+	if (!SetFilePointerEx(peal__win_handle(sqe->fd), zero, &now,
+			      FILE_CURRENT))
+		return peal__win_last();
+	sqe->off = (uint64_t)now.QuadPart;
+	op->current = 1;
+	return 0;
+}
+
+static int start_rw(struct peal_ring *ring, struct peal__iocp_op *op)
+{
+	struct peal__sqe *sqe = &peal__iocp_job(ring, op)->sqe;
+	HANDLE handle = peal__win_handle(sqe->fd);
+	WSABUF bufs[MOST_PARTS];
+	uint64_t at;
+	int rc;
+
+	if (sqe->op_flags)
+		return -EOPNOTSUPP;	/* RWF_* */
+	if (sqe->len > MOST_PARTS && (sqe->opcode == PEAL__OP_READV ||
+				      sqe->opcode == PEAL__OP_WRITEV))
+		return -EINVAL;
+	if (peal__win_is_socket(op->kind))
+		return is_write(sqe) ? start_send(ring, op)
+				     : start_recv(ring, op);
+	if (op->kind == WIN_DIR)
+		return is_write(sqe) ? -EBADF : -EISDIR;
+	if (!rest_of(sqe, op->moved, bufs))
+		return 0;
+	if (op->kind == WIN_FILE) {
+		rc = find_position(sqe, op);
+		if (rc < 0)
+			return rc;
+		at = sqe->off + op->moved;
+		op->overlapped.Offset = (DWORD)at;
+		op->overlapped.OffsetHigh = (DWORD)(at >> 32);
+	}
+	rc = started(is_write(sqe)
+		     ? WriteFile(handle, bufs[0].buf, bufs[0].len, NULL,
+				 &op->overlapped)
+		     : ReadFile(handle, bufs[0].buf, bufs[0].len, NULL,
+				&op->overlapped));
+	return rw_result(sqe, rc);
+}
+
+/* One part at a time; the next one when this one was moved as a whole, but
+ * for a pipe, which has no more to read maybe. */
+static int has_more(const struct peal__sqe *sqe, struct peal__iocp_op *op,
+		    int rc)
+{
+	WSABUF bufs[MOST_PARTS];
+
+	if (rc <= 0 || op->cancelled || peal__win_is_socket(op->kind) ||
+	    (op->kind != WIN_FILE && !is_write(sqe)))
+		return 0;
+	rest_of(sqe, op->moved, bufs);
+	if (bufs[0].len != (ULONG)rc)
+		return 0;
+	return rest_of(sqe, op->moved + (unsigned)rc, bufs) != 0;
+}
+
+static int end_rw(struct peal_ring *ring, struct peal__iocp_op *op, int rc)
+{
+	const struct peal__sqe *sqe = entry(ring, op);
+	int more;
+
+	rc = rw_result(sqe, rc);
+	more = has_more(sqe, op, rc);
+	if (rc > 0)
+		op->moved += (unsigned)rc;
+	if (more) {
+		rc = peal__iocp_again(ring, op);
+		if (rc == IOCP_PENDING)
+			return rc;
+	}
+	if (op->current) {
+		LARGE_INTEGER to = { .QuadPart = (LONGLONG)(sqe->off +
+							    op->moved) };
+
+		SetFilePointerEx(peal__win_handle(sqe->fd), to, NULL,
+				 FILE_BEGIN);
+	}
+	return op->moved ? (int)op->moved : rc;
+}
+
+/* --- polls -------------------------------------------------------------- */
+
+#define IOCTL_AFD_POLL	0x00012024
+#define AFD_RECEIVE	0x001u
+#define AFD_EXPEDITED	0x002u
+#define AFD_SEND	0x004u
+#define AFD_DISCONNECT	0x008u
+#define AFD_ABORT	0x010u
+#define AFD_CLOSED	0x020u
+#define AFD_ACCEPT	0x080u
+#define AFD_FAILED	0x100u
+
+/* The device that select() and WSAPoll() ask, too. */
+HANDLE peal__iocp_open_afd(HANDLE port)
+{
+	static WCHAR name[] = L"\\Device\\Afd\\peal";
+	UNICODE_STRING path = { sizeof name - sizeof *name, sizeof name,
+				name };
+	OBJECT_ATTRIBUTES what = { .Length = sizeof what,
+				   .ObjectName = &path };
+	IO_STATUS_BLOCK status;
+	HANDLE afd;
+
+	if (NtCreateFile(&afd, SYNCHRONIZE, &what, &status, NULL, 0,
+			 FILE_SHARE_READ | FILE_SHARE_WRITE, FILE_OPEN, 0,
+			 NULL, 0) != 0)
+		return NULL;
+	if (CreateIoCompletionPort(afd, port, 0, 0))
+		return afd;
+	CloseHandle(afd);
+	return NULL;
+}
+
+static ULONG afd_events(unsigned events)
+{
+	ULONG afd = AFD_ABORT | AFD_CLOSED | AFD_FAILED;
+
+	if (events & POLLRDNORM)
+		afd |= AFD_RECEIVE | AFD_ACCEPT | AFD_DISCONNECT;
+	if (events & POLLRDBAND)
+		afd |= AFD_EXPEDITED;
+	if (events & POLLWRNORM)
+		afd |= AFD_SEND;
+	return afd;
+}
+
+static int poll_events(ULONG afd, unsigned asked)
+{
+	unsigned events = 0;
+
+	if (afd & (AFD_RECEIVE | AFD_ACCEPT | AFD_DISCONNECT | AFD_EXPEDITED))
+		events |= asked & POLLIN;
+	if (afd & AFD_SEND)
+		events |= POLLWRNORM;
+	if (afd & (AFD_ABORT | AFD_FAILED))
+		events |= POLLHUP | POLLERR | (asked & POLLIN);
+	return (int)events;
+}
+
+static int start_poll(struct peal_ring *ring, struct peal__iocp_op *op)
+{
+	struct peal__iocp *iocp = peal__iocp_of(ring);
+	const struct peal__sqe *sqe = entry(ring, op);
+	SOCKET s = peal__win_socket(sqe->fd), base;
+	NTSTATUS status;
+	DWORD got;
+
+	if (op->kind == WIN_FILE || op->kind == WIN_DIR)
+		return (int)(sqe->op_flags & (POLLIN | POLLOUT));
+	if (!peal__win_is_socket(op->kind) || !iocp->afd)
+		return -EOPNOTSUPP;
+	if (WSAIoctl(s, SIO_BASE_HANDLE, NULL, 0, &base, sizeof base, &got,
+		     NULL, NULL) != 0)
+		base = s;
+	op->poll = (struct peal__afd_poll){
+		.timeout.QuadPart = INT64_MAX, .count = 1,
+		.handle = (HANDLE)base, .events = afd_events(sqe->op_flags),
+	};
+	status = NtDeviceIoControlFile(iocp->afd, NULL, NULL, &op->overlapped,
+				       (IO_STATUS_BLOCK *)&op->overlapped,
+				       IOCTL_AFD_POLL, &op->poll,
+				       sizeof op->poll, &op->poll,
+				       sizeof op->poll);
+	if ((uint32_t)status >> 30 == 3)
+		return peal__win_errno((uint32_t)status);
+	return IOCP_PENDING;
+}
+
+static int end_poll(struct peal_ring *ring, struct peal__iocp_op *op, int rc)
+{
+	if (rc < 0)
+		return rc;
+	if (op->poll.count == 0 || op->poll.events & AFD_CLOSED)
+		return -EBADF;
+	return poll_events(op->poll.events, entry(ring, op)->op_flags);
+}
+
+static const struct peal__iocp_call calls[PEAL__OP_COUNT] = {
+	[PEAL__OP_READ] = { start_rw, end_rw },
+	[PEAL__OP_WRITE] = { start_rw, end_rw },
+	[PEAL__OP_READV] = { start_rw, end_rw },
+	[PEAL__OP_WRITEV] = { start_rw, end_rw },
+	[PEAL__OP_RECV] = { start_recv, end_recv },
+	[PEAL__OP_SEND] = { start_send, end_plain },
+	[PEAL__OP_RECVMSG] = { start_recv, end_recv },
+	[PEAL__OP_SENDMSG] = { start_send, end_plain },
+	[PEAL__OP_ACCEPT] = { start_accept, end_accept },
+	[PEAL__OP_CONNECT] = { start_connect, end_connect },
+	[PEAL__OP_POLL_ADD] = { start_poll, end_poll },
+};
+
+const struct peal__iocp_call *peal__iocp_call(unsigned opcode)
+{
+	return opcode < PEAL__OP_COUNT && calls[opcode].start ? &calls[opcode]
+							      : NULL;
+}
