@@ -77,6 +77,7 @@
 #include "peal/time.h"
 #include "peal/file.h"
 #include "peal/net.h"
+#include "peal/group.h"
 #include "peal/work.h"
 #include "peal/memory.h"
 

@@ -7,6 +7,7 @@
  * but not begun to wait on it forgets the wish (seen on 6.18 with reads of
  * sockets given to workers; the answer was -EALREADY).
  */
+#include "lib/groups.h"
 #include "lib/start.h"
 
 #define FIRST_AGAIN_NS	(1 * PEAL_MS)
@@ -88,6 +89,8 @@ static int cancel_here(struct peal_ring *ring, struct peal__row *row)
 	}
 	if (row->opcode == PEAL__OP_CLOSE_DRAINED)
 		peal__drain_forget(ring);
+	if (row->flags & ROW_USER && peal__row_has_group(row))
+		peal__group_forget(ring, row);
 	peal__ready(ring, row, -ECANCELED);
 	return 1;
 }

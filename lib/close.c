@@ -10,6 +10,7 @@
  * Leaving a ring does not stop the kernel from writing into the program's
  * buffers, so a ring with ops in flight is never freed.
  */
+#include "lib/groups.h"
 #include "lib/start.h"
 
 /* The newest row on fd, or NULL. */
@@ -141,6 +142,7 @@ int peal_ring_close(struct peal_ring *ring, uint64_t timeout_ns)
 		return rc;
 	peal__posts_settle(ring);
 	peal__memory_leave(ring);
+	peal__groups_close(ring);
 	ring->engine->close(ring);
 	peal__memory_close(ring);
 	peal__jobs_close(ring);

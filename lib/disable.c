@@ -17,6 +17,8 @@ static const char *const names[FEATURE_COUNT] = {
 	[FEATURE_EPOLL_PWAIT2] = "epoll_pwait2",
 	[FEATURE_RWF_NOWAIT] = "rwf_nowait",
 	[FEATURE_FIXED] = "fixed",
+	[FEATURE_BUFRING] = "bufring",
+	[FEATURE_BUNDLE] = "bundle",
 };
 
 const char *peal__feature_name(unsigned feature)

@@ -25,6 +25,8 @@ struct peal_arena;
 #define PEAL__DATA_IGNORE	(PEAL__DATA_OWN | UINT64_C(1) << 22)
 #define PEAL__DATA_WAKE		(PEAL__DATA_OWN | UINT64_C(2) << 22)
 
+struct peal_group;
+
 struct peal__queues {
 	struct peal__sqe *sqes;
 	uint32_t sq_tail;		/* ours: filled up to here */
@@ -78,6 +80,15 @@ struct peal__engine {
 			  uint32_t first);
 	void (*memory_remove)(struct peal_ring *ring,
 			      struct peal_arena *arena, uint32_t first);
+
+	/* Makes a group known to an engine that takes buffers from a ring of
+	 * them (group->bufs): -EINVAL: not here. Then, and where these are
+	 * NULL, the library does it: see groups.h. */
+	int (*group_open)(struct peal_ring *ring, struct peal_group *group);
+	void (*group_close)(struct peal_ring *ring, struct peal_group *group);
+	/* 1: it serves entries with PEAL__SQE_BUFFER_SELECT by
+	 * peal__buffer_take(); 0: it is never given one. */
+	int takes_buffers;
 };
 
 extern const struct peal__engine peal__uring_engine;

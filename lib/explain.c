@@ -2,7 +2,7 @@
 /* What the library says about itself: reasons, the dump, the statistics. */
 #include <stdarg.h>
 #include <string.h>
-#include "lib/ring.h"
+#include "lib/groups.h"
 #include "lib/work.h"
 
 static _Thread_local char open_reason[512];
@@ -54,6 +54,10 @@ static const char *state_name(const struct peal__row *row)
 		return "cancelled, not let go of yet";
 	if (row->opcode == PEAL__OP_CLOSE_DRAINED)
 		return "waiting for the ops on its fd";
+	if (row->opcode == PEAL__OP_GROUP_CLOSE)
+		return "waiting for the group's receives and buffers";
+	if (row->flags & ROW_USER && peal__row_has_group(row))
+		return "waiting for a buffer of its group";
 	return "in flight";
 }
 

@@ -10,7 +10,7 @@ peal_op peal_nop(struct peal_ring *ring, unsigned flags,
 }
 
 /* The kernel wants the two halves swapped on big-endian machines. */
-static uint32_t poll_mask(unsigned events)
+uint32_t peal__poll_mask(unsigned events)
 {
 #if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
 	return events << 16 | events >> 16;
@@ -28,7 +28,7 @@ peal_op peal_poll(struct peal_ring *ring, peal_fd fd, unsigned events,
 
 	if (op < 0)
 		return op;
-	sqe->op_flags = poll_mask(events);
+	sqe->op_flags = peal__poll_mask(events);
 	return op;
 }
 
@@ -37,7 +37,7 @@ peal_op peal_poll_multishot(struct peal_ring *ring, peal_fd fd,
 			    peal_handler *handler, void *ctx)
 {
 	return peal__start_multishot(ring, PEAL__OP_POLL_ADD, fd,
-				     poll_mask(events), flags, handler, ctx);
+				     peal__poll_mask(events), flags, handler, ctx);
 }
 
 /* arg is all that is needed to start it again when the kernel ends it: a full

@@ -10,6 +10,7 @@
  * sleeps, plain calls, counts. A row is given back before its handler runs,
  * so a handler may start the next op in it.
  */
+#include "lib/groups.h"
 #include "lib/start.h"
 
 /* The terminal completion of an op. */
@@ -30,12 +31,13 @@ peal__inline void finish(struct peal_ring *ring, struct peal__row *row,
 }
 
 static void finish_more(struct peal_ring *ring, struct peal__row *row,
-			int64_t result, uint32_t flags)
+			int64_t result, uint32_t flags, void *buf)
 {
 	const struct peal_completion done = { .ctx = row->ctx,
 					      .result = result,
 					      .flags = flags,
-					      .op = row->op };
+					      .op = row->op,
+					      .buf = buf };
 
 	ring->stats.completions++;
 	row->handler(ring, &done);
@@ -64,7 +66,7 @@ static int64_t honest_error(const struct peal__row *row, int64_t error)
 /* A multishot op whose last completion was good goes on: the kernel ended it
  * for its own reasons, or it never was one. 1: it does. */
 static int multishot_goes_on(struct peal_ring *ring, struct peal__row *row,
-			     int64_t result)
+			     int64_t result, const void *buf)
 {
 	if (row->flags & (ROW_CANCEL | ROW_TIMEOUT))
 		return 0;
@@ -72,7 +74,8 @@ static int multishot_goes_on(struct peal_ring *ring, struct peal__row *row,
 		/* Linux before 5.19 (accept) or 5.13 (poll), or a bad fd: the
 		 * one-shot will tell. */
 		row->flags |= ROW_ONESHOT;
-	} else if (result < 0) {
+	} else if (result < 0 || (peal__row_has_group(row) &&
+				  peal__group_is_end(row, result, buf))) {
 		return 0;
 	}
 	ring->stats.rearmed++;
@@ -86,25 +89,26 @@ static uint32_t outcome_flags(const struct peal__row *row)
 	       (row->flags & ROW_CANCEL ? PEAL_CANCELLED : 0);
 }
 
-/* Everything that is not a plain success of a plain op. */
-int64_t peal__complete(struct peal_ring *ring, struct peal__row *row,
-		       int64_t result, uint32_t flags)
+/* Several buffers at one time are told one by one; the last is left. */
+static void tell_bundle(struct peal_ring *ring, struct peal__row *row,
+			int64_t *result, void **buf)
 {
-	void *buf = NULL;
+	void *first = *buf;
+	int64_t len;
 
-	if (result < 0)
-		result = honest_error(row, result);
-	if (flags & PEAL_MORE) {
-		finish_more(ring, row, result, flags | outcome_flags(row));
-		return 1;
+	if (*result > (int64_t)peal__group_of(ring, row)->buf_size)
+		peal__group_of(ring, row)->stats.bundles++;
+	while ((len = peal__group_split(ring, row, result, buf)) != 0) {
+		finish_more(ring, row, len, PEAL_MORE | outcome_flags(row),
+			    first);
+		first = *buf;
 	}
-	if (row->flags & ROW_FULL && peal__full_step(ring, row, &result))
-		return 0;
-	if (row->flags & ROW_MULTI && multishot_goes_on(ring, row, result)) {
-		if (result >= 0)
-			finish_more(ring, row, result, flags | PEAL_MORE);
-		return 1;
-	}
+}
+
+/* What ends with a row, before its handler is told. */
+static void end_row(struct peal_ring *ring, struct peal__row *row,
+		    int64_t result)
+{
 	if (row->flags & ROW_TIMED)
 		peal__timer_remove(ring, row);
 	if (row->flags & ROW_OWED_CANCEL)
@@ -115,6 +119,39 @@ int64_t peal__complete(struct peal_ring *ring, struct peal__row *row,
 		peal__drain_forget(ring);
 	if (row->opcode == PEAL__OP_ASYNC_CANCEL && !(row->flags & ROW_USER))
 		peal__cancel_answer(ring, (peal_op)row->due_ns, result);
+	if (row->opcode == PEAL__OP_GROUP_CLOSE)
+		peal__group_closed(ring, row, result);
+	if (peal__row_has_group(row))
+		peal__group_leave(ring, row);
+}
+
+/* Everything that is not a plain success of a plain op. */
+int64_t peal__complete(struct peal_ring *ring, struct peal__row *row,
+		       int64_t result, uint32_t flags)
+{
+	void *buf = NULL;
+
+	if (peal__row_has_group(row) &&
+	    peal__group_step(ring, row, &result, &flags, &buf))
+		return 0;
+	if (result < 0)
+		result = honest_error(row, result);
+	if (buf && row->arg & GROUP_ARG_BUNDLE)
+		tell_bundle(ring, row, &result, &buf);
+	if (flags & PEAL_MORE) {
+		finish_more(ring, row, result, flags | outcome_flags(row),
+			    buf);
+		return 1;
+	}
+	if (row->flags & ROW_FULL && peal__full_step(ring, row, &result))
+		return 0;
+	if (row->flags & ROW_MULTI &&
+	    multishot_goes_on(ring, row, result, buf)) {
+		if (result >= 0)
+			finish_more(ring, row, result, flags | PEAL_MORE, buf);
+		return 1;
+	}
+	end_row(ring, row, result);
 	if (row->flags & ROW_FULL)
 		buf = peal__full_end(ring, row);
 	finish(ring, row, (uint32_t)(row - ring->rows), result,
@@ -213,8 +250,8 @@ static void run_completions(struct peal_ring *ring)
 		peal__store_release_u32(cq_head, ++head);
 		if (peal__likely(index <= ring->rows_used &&
 				 (uint64_t)row->op == user_data &&
-				 !(row->flags | (flags & PEAL__CQE_MORE)) &&
-				 res >= 0))
+				 peal__row_is_plain(row) &&
+				 !(flags & PEAL__CQE_MORE) && res >= 0))
 			finish(ring, row, index, res, flags, NULL);
 		else
 			complete_unusual(ring, user_data, res, flags);
@@ -248,7 +285,7 @@ static uint64_t wait_ns(struct peal_ring *ring, uint64_t timeout_ns)
 	uint64_t due;
 
 	if (ring->ready_head || ring->owed || ring->jobs_done ||
-	    cq_ready(ring))
+	    ring->hungry || cq_ready(ring))
 		return 0;
 	if (!(ring->wheel.count | ring->again) || !timeout_ns)
 		return timeout_ns;
@@ -305,6 +342,8 @@ int peal__turn(struct peal_ring *ring, uint64_t timeout_ns)
 	ring->stats.turns++;
 	if (peal__unlikely(ring->owed))
 		peal__pay(ring);
+	if (peal__unlikely(ring->hungry))
+		peal__groups_resume(ring);
 	if (peal__unlikely(ring->jobs_new.first != NULL))
 		peal__jobs_submit(ring);
 	timeout_ns = wait_ns(ring, timeout_ns);

@@ -13,6 +13,8 @@
 #include "lib/table.h"
 #include "peal.h"
 
+#define PEAL__MOST_GROUPS 64
+
 #define WHEEL_LEVELS	8
 #define WHEEL_SLOTS	64
 #define WHEEL_HEAD	(1u << 31)
@@ -50,6 +52,8 @@ enum peal__feature {
 	FEATURE_EPOLL_PWAIT2,
 	FEATURE_RWF_NOWAIT,
 	FEATURE_FIXED,
+	FEATURE_BUFRING,
+	FEATURE_BUNDLE,
 	FEATURE_COUNT
 };
 
@@ -98,6 +102,8 @@ struct peal_ring {
 	uint8_t now_is_old;	/* read the clock before you use now */
 	uint8_t stop;
 	uint8_t no_multishot;	/* switched off, or found missing */
+	uint8_t hungry;		/* there are buffers for paused receives */
+	uint8_t bundles;	/* the engine fills several buffers at once */
 	int failed;		/* the engine's last word */
 	struct peal__job *jobs;		/* one per row: see work.c */
 	struct peal__jobs jobs_new;	/* not given to the pool yet */
@@ -105,6 +111,7 @@ struct peal_ring {
 	uint32_t jobs_out;		/* given to the pool, not taken */
 	struct peal__pool *pool;
 	struct peal__memory *memory;	/* arenas: see buffers.c */
+	struct peal_group *groups[PEAL__MOST_GROUPS];
 	struct peal__wheel wheel;
 	struct peal_stats stats;
 	struct peal__disable disable;
@@ -165,6 +172,7 @@ void peal__owe(struct peal_ring *ring, struct peal__row *row, unsigned what);
 void peal__pay(struct peal_ring *ring);
 
 /* ops_misc.c */
+uint32_t peal__poll_mask(unsigned events);
 peal_op peal__start_multishot(struct peal_ring *ring, unsigned opcode,
 			      peal_fd fd, uint32_t arg, unsigned flags,
 			      peal_handler *handler, void *ctx);

@@ -12,6 +12,7 @@
 #ifndef PEAL_LIB_SOFT_H
 #define PEAL_LIB_SOFT_H
 
+#include "lib/groups.h"
 #include "lib/ring.h"
 #include "lib/work.h"
 
@@ -89,7 +90,9 @@ static inline int peal__soft_multishot(const struct peal__sqe *sqe)
 	return (sqe->opcode == PEAL__OP_ACCEPT &&
 		sqe->ioprio & PEAL__ACCEPT_MULTISHOT) ||
 	       (sqe->opcode == PEAL__OP_POLL_ADD &&
-		sqe->len & PEAL__POLL_ADD_MULTI);
+		sqe->len & PEAL__POLL_ADD_MULTI) ||
+	       (sqe->flags & PEAL__SQE_BUFFER_SELECT &&
+		sqe->ioprio & PEAL__RECV_MULTISHOT);
 }
 
 #endif

@@ -115,7 +115,9 @@ enum peal__opcode {
 	PEAL__OP_SEEK = 68,
 	PEAL__OP_COPY_RANGE = 69,
 	PEAL__OP_RESOLVE = 70,
-	PEAL__OP_COUNT = 71
+	/* Of lib/ alone, too. */
+	PEAL__OP_GROUP_CLOSE = 71,
+	PEAL__OP_COUNT = 72
 };
 
 /* peal__sqe.flags */
@@ -131,6 +133,7 @@ enum peal__opcode {
 #define PEAL__ACCEPT_MULTISHOT	(1u << 0)
 #define PEAL__RECVSEND_POLL_FIRST (1u << 0)
 #define PEAL__RECV_MULTISHOT	(1u << 1)
+#define PEAL__RECVSEND_BUNDLE	(1u << 4)
 #define PEAL__NOP_INJECT_RESULT	(1u << 0)
 
 /* peal__sqe.len of poll, op_flags of fsync and cancel */
@@ -168,6 +171,7 @@ enum peal__opcode {
 #define PEAL__FEAT_EXT_ARG	(1u << 8)
 #define PEAL__FEAT_NATIVE_WORKERS (1u << 9)
 #define PEAL__FEAT_REG_REG_RING	(1u << 13)
+#define PEAL__FEAT_RECVSEND_BUNDLE (1u << 14)
 #define PEAL__FEAT_NO_IOWAIT	(1u << 17)
 
 /* io_uring_enter() and the SQ ring's flag word */
@@ -190,6 +194,8 @@ enum peal__opcode {
 #define PEAL__REGISTER_IOWQ_MAX_WORKERS 19
 #define PEAL__REGISTER_RING_FDS	20
 #define PEAL__UNREGISTER_RING_FDS 21
+#define PEAL__REGISTER_PBUF_RING 22
+#define PEAL__UNREGISTER_PBUF_RING 23
 #define PEAL__REGISTER_CLONE_BUFFERS 30
 
 #endif

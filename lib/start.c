@@ -7,6 +7,7 @@
  * ROW_OWED_CANCEL) and the next turn writes it. Only ops that were accepted
  * before can be owed; a new op that finds no room is refused with -EAGAIN.
  */
+#include "lib/groups.h"
 #include "lib/start.h"
 
 void peal__ignore(struct peal_ring *ring, const struct peal_completion *done)
@@ -159,6 +160,10 @@ void peal__owe(struct peal_ring *ring, struct peal__row *row, unsigned what)
 static void fill_again(struct peal_ring *ring, struct peal__row *row,
 		       struct peal__sqe *sqe)
 {
+	if (peal__row_has_group(row)) {
+		peal__group_fill(ring, row, sqe);
+		return;
+	}
 	switch (row->opcode) {
 	case PEAL__OP_ACCEPT:
 	case PEAL__OP_POLL_ADD:
@@ -180,8 +185,11 @@ void peal__start_again(struct peal_ring *ring, struct peal__row *row)
 {
 	struct peal__sqe *sqe;
 	int fd = row->opcode == PEAL__OP_ASYNC_CANCEL ? -1 : row->fd;
+	unsigned opcode = row->opcode;
 
-	if (!peal__can(ring, row->opcode)) {
+	if (peal__row_has_group(row))
+		opcode = peal__group_opcode(ring, row);
+	if (!peal__can(ring, opcode)) {
 		fill_again(ring, row,
 			   peal__job_new(ring, row, row->entry_flags));
 		return;
@@ -190,7 +198,7 @@ void peal__start_again(struct peal_ring *ring, struct peal__row *row)
 		peal__owe(ring, row, ROW_OWED);
 		return;
 	}
-	sqe = peal__sqe_fill(ring, row->opcode, fd, row->entry_flags,
+	sqe = peal__sqe_fill(ring, opcode, fd, row->entry_flags,
 			     (uint64_t)row->op);
 	fill_again(ring, row, sqe);
 }

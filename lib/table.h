@@ -10,6 +10,7 @@
 #ifndef PEAL_LIB_TABLE_H
 #define PEAL_LIB_TABLE_H
 
+#include <string.h>
 #include "lib/must.h"
 #include "peal/op.h"
 
@@ -58,5 +59,20 @@ struct peal__row {
 };
 
 _Static_assert(sizeof(struct peal__row) == 64, "a row is one cache line");
+
+/* Is a good result all there is to tell? One comparison of flags and
+ * entry_flags, which stand in one word with the opcode. */
+static inline int peal__row_is_plain(const struct peal__row *row)
+{
+	static const struct {
+		uint16_t flags;
+		uint8_t opcode, entry_flags;
+	} all = { 0xffff, 0, 0xff };
+	uint32_t word, mask;
+
+	memcpy(&word, &row->flags, sizeof word);
+	memcpy(&mask, &all, sizeof mask);
+	return !(word & mask);
+}
 
 #endif

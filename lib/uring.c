@@ -322,6 +322,8 @@ const struct peal__engine peal__uring_engine = {
 	.explain = peal__uring_explain,
 	.memory_add = peal__uring_memory_add,
 	.memory_remove = peal__uring_memory_remove,
+	.group_open = peal__uring_group_open,
+	.group_close = peal__uring_group_close,
 };
 
 struct io_uring *peal_uring_ring(struct peal_ring *ring)

@@ -23,6 +23,7 @@ struct peal__uring {
 	int wake_armed;
 	int has_buffers;		/* a table for registered memory */
 	uint64_t wake_value;
+	int no_bufring;			/* or no multishot receive */
 	int ring_fd_error;		/* why it is not registered */
 	uint32_t workers[2];		/* asked for; then: what was before */
 	int workers_error;
@@ -32,6 +33,10 @@ struct peal__uring {
 int peal__uring_setup(struct peal_ring *ring, struct peal__uring *uring,
 		      const struct peal_ring_options *options);
 void peal__uring_unmap(struct peal__uring *uring);
+
+/* uring_group.c */
+int peal__uring_group_open(struct peal_ring *ring, struct peal_group *group);
+void peal__uring_group_close(struct peal_ring *ring, struct peal_group *group);
 
 /* uring_probe.c */
 int peal__uring_probe(struct peal_ring *ring, struct peal__uring *uring);

@@ -30,6 +30,9 @@ int peal__uring_probe(struct peal_ring *ring, struct peal__uring *uring)
 	for (i = 0; i < space.probe.ops_len && i < PEAL__OP_KERNEL_COUNT; i++)
 		if (space.probe.ops[i].flags & IO_URING_OP_SUPPORTED)
 			ring->can[i >> 6] |= UINT64_C(1) << (i & 63);
+	/* Rings of buffers are 5.19's, the multishot receive that makes them
+	 * worth it is 6.0's, as is this: it goes when 5.19 is of no interest. */
+	uring->no_bufring = !peal__can(ring, PEAL__OP_SEND_ZC);
 	ring->can[0] &= ~uring->disable.ops[0];
 	ring->can[1] &= ~uring->disable.ops[1];
 	return 0;
@@ -116,6 +119,8 @@ static const struct line lines[] = {
 	{ FEATURE_NO_IOWAIT, 0, "6.15", "an idle ring is not counted as I/O" },
 	{ FEATURE_RING_FD, 0, "5.18", "the ring's fd is registered" },
 	{ FEATURE_MULTISHOT, 0, "5.19", "accept and poll complete many times" },
+	{ FEATURE_BUFRING, 0, "6.0", "the kernel picks buffers of a group" },
+	{ FEATURE_BUNDLE, 0, "6.10", "and several at a time" },
 };
 
 static int active(struct peal_ring *ring, const struct peal__uring *uring,
@@ -127,6 +132,11 @@ static int active(struct peal_ring *ring, const struct peal__uring *uring,
 		return (uring->enter_flags & PEAL__ENTER_NO_IOWAIT) != 0;
 	if (line->feature == FEATURE_RING_FD)
 		return !uring->ring_fd_error;
+	if (line->feature == FEATURE_BUNDLE)
+		return ring->bundles;
+	if (line->feature == FEATURE_BUFRING)
+		return !(ring->disable.features & 1u << FEATURE_BUFRING) &&
+		       !uring->no_bufring && !ring->no_multishot;
 	return !ring->no_multishot;
 }
 

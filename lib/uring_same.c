@@ -4,6 +4,7 @@
  * only be compared with a newer one. */
 #include <stddef.h>
 #include <liburing.h>
+#include "lib/groups.h"
 #include "lib/sqe.h"
 #include "peal/op.h"
 
@@ -91,6 +92,14 @@ FLAG(PEAL__SQE_CQE_SKIP, IOSQE_CQE_SKIP_SUCCESS);
 FLAG(PEAL__ACCEPT_MULTISHOT, IORING_ACCEPT_MULTISHOT);
 FLAG(PEAL__RECVSEND_POLL_FIRST, IORING_RECVSEND_POLL_FIRST);
 FLAG(PEAL__RECV_MULTISHOT, IORING_RECV_MULTISHOT);
+FLAG(PEAL__REGISTER_PBUF_RING, (int)IORING_REGISTER_PBUF_RING);
+FLAG(PEAL__UNREGISTER_PBUF_RING, (int)IORING_UNREGISTER_PBUF_RING);
+FLAG(sizeof(struct peal__buf), sizeof(struct io_uring_buf));
+FLAG(offsetof(struct peal__buf, id), offsetof(struct io_uring_buf, bid));
+FLAG(offsetof(struct peal__buf, tail), offsetof(struct io_uring_buf_ring, tail));
+FLAG(sizeof(struct peal__message_head), sizeof(struct io_uring_recvmsg_out));
+FLAG(offsetof(struct peal__message_head, data_len),
+     offsetof(struct io_uring_recvmsg_out, payloadlen));
 FLAG(PEAL__POLL_ADD_MULTI, IORING_POLL_ADD_MULTI);
 FLAG(PEAL__FSYNC_DATASYNC, IORING_FSYNC_DATASYNC);
 FLAG(PEAL__CANCEL_ALL, IORING_ASYNC_CANCEL_ALL);

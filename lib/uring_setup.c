@@ -234,6 +234,8 @@ int peal__uring_setup(struct peal_ring *ring, struct peal__uring *uring,
 	io_uring_ring_dontfork(&uring->ring);
 	register_extras(uring, options);
 	ring->no_multishot = !wants(uring, FEATURE_MULTISHOT);
+	ring->bundles = uring->features & PEAL__FEAT_RECVSEND_BUNDLE &&
+			wants(uring, FEATURE_BUNDLE);
 	return 0;
 }
 

@@ -277,4 +277,5 @@ const struct peal__engine peal__epoll_engine = {
 	.event = peal__soft_event,
 	.fd = epoll_fd,
 	.explain = epoll_explain,
+	.takes_buffers = 1,
 };

@@ -29,6 +29,8 @@
  * those behind it are not tried. */
 enum { LANE_IN, LANE_OUT, LANE_ASIDE, LANES };
 
+#define MOST_IN_A_ROW 32	/* completions of one multishot op */
+
 static int is_aside(const struct peal__sqe *sqe)
 {
 	return (sqe->opcode == PEAL__OP_RECV ||
@@ -146,37 +148,73 @@ static void pause_watch(struct peal__epoll *epoll, int fd)
 	epoll->paused_last = fd;
 }
 
-/* As often as it can be done now: READY_WAIT, or the error that ends it. */
-static int try_multishot(struct peal_ring *ring, struct peal__job *job)
+/* One attempt, into a buffer of the entry's group if it has one. */
+static int try_entry(struct peal_ring *ring, struct peal__job *job,
+		     uint32_t *flags)
+{
+	const struct peal__epoll *epoll = ring->engine_state;
+	struct peal__sqe once;
+	int rc;
+
+	*flags = 0;
+	if (!(job->sqe.flags & PEAL__SQE_BUFFER_SELECT))
+		return peal__ready_try(&job->sqe, &job->result, epoll->how);
+	rc = peal__buffer_take(ring, &job->sqe, &once);
+	if (rc < 0)
+		return rc;
+	rc = peal__ready_try(&once, &job->result, epoll->how);
+	return peal__buffer_used(ring, &once, rc, flags);
+}
+
+/* Nothing received may be the end: the last completion says so. */
+static int is_end(struct peal_ring *ring, const struct peal__job *job, int rc)
+{
+	const struct peal__sqe *sqe = &job->sqe;
+
+	if (!(sqe->flags & PEAL__SQE_BUFFER_SELECT) || rc < 0)
+		return 0;
+	return rc == 0 ||
+	       (sqe->opcode == PEAL__OP_RECVMSG && (uint64_t)rc ==
+		peal__group_before(ring->groups[sqe->buf_index]));
+}
+
+/* As often as it can be done now: READY_WAIT, or what ends it. One that always
+ * finds more lets others have their turn, like a kernel. */
+static int try_multishot(struct peal_ring *ring, struct peal__job *job,
+			 uint32_t *flags)
 {
 	struct peal__epoll *epoll = ring->engine_state;
+	unsigned most = MOST_IN_A_ROW;
 	int rc;
 
 	do {
-		if (!peal__soft_room(ring)) {
+		if (!peal__soft_room(ring) || !most--) {
 			pause_watch(epoll, job->sqe.fd);
 			return READY_WAIT;
 		}
-		rc = peal__ready_try(&job->sqe, &job->result, epoll->how);
+		rc = try_entry(ring, job, flags);
+		if (is_end(ring, job, rc))
+			return rc;
 		if (rc >= 0)
 			peal__soft_more(ring, job->sqe.user_data, rc,
-					PEAL__CQE_MORE);
-	} while (rc >= 0 && job->sqe.opcode == PEAL__OP_ACCEPT);
+					*flags | PEAL__CQE_MORE);
+	} while (rc >= 0 && job->sqe.opcode != PEAL__OP_POLL_ADD);
 	return rc >= 0 ? READY_WAIT : rc;
 }
 
-static int try_once(struct peal_ring *ring, struct peal__job *job)
+static int try_once(struct peal_ring *ring, struct peal__job *job,
+		    uint32_t *flags)
 {
-	const struct peal__epoll *epoll = ring->engine_state;
-
+	*flags = 0;
 	if (peal__soft_multishot(&job->sqe))
-		return try_multishot(ring, job);
-	return peal__ready_try(&job->sqe, &job->result, epoll->how);
+		return try_multishot(ring, job, flags);
+	return try_entry(ring, job, flags);
 }
 
 void peal__watch_start(struct peal_ring *ring, const struct peal__sqe *sqe)
 {
 	struct peal__job *job = peal__soft_job(ring, sqe->user_data);
+	uint32_t flags = 0;
 	int rc;
 
 	job->sqe = *sqe;
@@ -185,7 +223,7 @@ void peal__watch_start(struct peal_ring *ring, const struct peal__sqe *sqe)
 	/* A multishot poll is told by epoll alone, or it would hear of what
 	 * is there now twice. */
 	rc = peal__soft_multishot(sqe) && sqe->opcode == PEAL__OP_POLL_ADD
-		     ? READY_WAIT : try_once(ring, job);
+		     ? READY_WAIT : try_once(ring, job, &flags);
 	if (rc == READY_WAIT) {
 		rc = hold(ring, job);
 		if (rc == 0)
@@ -196,16 +234,17 @@ void peal__watch_start(struct peal_ring *ring, const struct peal__sqe *sqe)
 	if (rc == READY_POOL)
 		peal__soft_to_pool(ring, job);
 	else
-		peal__soft_complete(ring, sqe->user_data, rc, 0);
+		peal__soft_complete(ring, sqe->user_data, rc, flags);
 }
 
 /* A held entry's next attempt. The copy of a closed descriptor would be gone
  * before a thread came to it, so that splice is made here. */
-static int try_held(struct peal_ring *ring, struct peal__job *job)
+static int try_held(struct peal_ring *ring, struct peal__job *job,
+		    uint32_t *flags)
 {
 	const struct peal__epoll *epoll = ring->engine_state;
 	struct peal__sqe once = job->sqe;
-	int rc = try_once(ring, job);
+	int rc = try_once(ring, job, flags);
 
 	if (rc != READY_POOL || waits_of(&once) != WAITS_BOTH ||
 	    !epoll->watches[job->watch].copy)
@@ -218,7 +257,8 @@ static int try_held(struct peal_ring *ring, struct peal__job *job)
 /* 0: it waits on, maybe for its other end now; else what became of it. */
 static int retry_job(struct peal_ring *ring, struct peal__job *job)
 {
-	int rc = try_held(ring, job);
+	uint32_t flags;
+	int rc = try_held(ring, job, &flags);
 
 	if (rc == READY_WAIT && fd_to_watch(&job->sqe) == job->watch)
 		return 0;
@@ -231,7 +271,7 @@ static int retry_job(struct peal_ring *ring, struct peal__job *job)
 	if (rc == READY_POOL)
 		peal__soft_to_pool(ring, job);
 	else
-		peal__soft_complete(ring, job->sqe.user_data, rc, 0);
+		peal__soft_complete(ring, job->sqe.user_data, rc, flags);
 	return 1;
 }
 

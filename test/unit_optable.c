@@ -102,6 +102,7 @@ BARE_TEST(ops_that_make_an_fd_say_so)
 static int is_ours(unsigned opcode)
 {
 	return opcode == PEAL__OP_SLEEP || opcode == PEAL__OP_CLOSE_DRAINED ||
+	       opcode == PEAL__OP_GROUP_CLOSE ||
 	       opcode == PEAL__OP_CANCEL_MANY || opcode == PEAL__OP_NOP ||
 	       opcode == PEAL__OP_ASYNC_CANCEL;
 }

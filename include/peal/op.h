@@ -27,7 +27,8 @@ struct peal_completion {
 	int64_t result;		/* >= 0: bytes, a new fd, or 0; < 0: -errno */
 	uint32_t flags;		/* PEAL_MORE, ... below */
 	peal_op op;
-	void *buf;		/* full transfers: the first byte that was not
+	void *buf;		/* from a buffer group: the data; full
+				 * transfers: the first byte that was not
 				 * transferred; otherwise NULL */
 };
 
@@ -41,6 +42,9 @@ typedef void peal_handler(struct peal_ring *ring,
 
 /* the flags argument of every op */
 #define PEAL_ASYNC	(1u << 4)  /* give it to a kernel worker at once */
+
+/* peal_recv_multishot() */
+#define PEAL_BUNDLE	(1u << 21)
 
 /* peal_deadline() */
 #define PEAL_EARLY	(1u << 16)
