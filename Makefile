@@ -48,7 +48,7 @@ perf_not := $(if $(HAVE_LIBUV),,$(wildcard perf/*_uv.c)) \
 PERF_FLAGS = -DPERF_HAVE_LIBUV=0$(HAVE_LIBUV) \
 	-DPERF_HAVE_LIBEVENT=0$(HAVE_LIBEVENT) -DPERF_HAVE_ASIO=0$(HAVE_ASIO)
 PERF_LIBS = $(if $(HAVE_LIBUV),$(shell $(PKG_CONFIG) --libs libuv)) \
-	$(if $(HAVE_LIBEVENT),$(shell $(PKG_CONFIG) --libs libevent)) -lm
+	$(if $(HAVE_LIBEVENT),$(shell $(PKG_CONFIG) --libs libevent libevent_pthreads)) -lm
 
 Q = $(if $(V),,@)
 say = $(if $(V),,@printf '  %-6s %s\n' $(1) $(2))

@@ -10,6 +10,8 @@ static const struct command *const commands[] = {
 	&command_net,
 	&command_models,
 	&command_conns,
+	&command_timers,
+	&command_wake,
 };
 
 #define COMMANDS (sizeof commands / sizeof *commands)

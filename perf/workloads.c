@@ -10,6 +10,8 @@ static const struct workload *const workloads[] = {
 	&workload_file,
 	&workload_net,
 	&workload_models,
+	&workload_timers,
+	&workload_wake,
 };
 
 #define WORKLOADS (sizeof workloads / sizeof *workloads)
