@@ -8,9 +8,11 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 #include "peal.h"
 #include "perf/crew.h"
 #include "perf/measure.h"
+#include "perf/trace.h"
 #include "perf/usage.h"
 
 #define WARM_UP_ROUNDS	2
@@ -105,13 +107,36 @@ static unsigned rings_of(const struct row *row, const struct measure *how)
 	return how->rings_axis ? (unsigned)case_number(&row->at, "rings") : 1;
 }
 
+static struct trace *start_trace(const char *event)
+{
+	struct trace *trace;
+
+	return trace_open(&trace, getpid(), event) ? NULL : trace;
+}
+
+static double end_trace(struct trace *trace, double ops)
+{
+	double count = trace ? trace_count(trace) : UNKNOWN;
+
+	if (trace)
+		trace_close(trace);
+	return count < 0 ? UNKNOWN : count / ops;
+}
+
 /* Is what the entries say what was asked for? */
 static void prove(struct row *row, const struct measure *how)
 {
 	struct slice slice = { .ops = PROVE_OPS, .prove = 1, .wall_ns = -1,
 			       .cpu_ns = -1 };
+	struct trace *calls = start_trace(TRACE_CALLS);
+	struct trace *punts = start_trace(TRACE_PUNTS);
 	const char *wrong = crew_run(row->crew, &slice);
 
+	row->traced_punts = end_trace(punts, PROVE_OPS);
+	row->traced_calls = end_trace(calls, PROVE_OPS);
+	/* The work of another process is not what was counted here. */
+	if (slice.wall_ns >= 0)
+		row->traced_punts = row->traced_calls = UNKNOWN;
 	if (!wrong) {
 		crew_count(row->crew, &row->counters);
 		if (how->in_effect && !row->side->no_variants)
@@ -119,6 +144,17 @@ static void prove(struct row *row, const struct measure *how)
 	}
 	if (wrong)
 		give_up(row, wrong);
+}
+
+/* What a side does not know about itself, the kernel counted. */
+static void fill_in(struct row *row)
+{
+	struct counters *is = &row->counters;
+
+	if (is->calls < 0 && row->traced_calls >= 0)
+		is->calls = row->traced_calls * is->ops;
+	if (row->traced_punts >= 0)
+		is->punts = row->traced_punts * is->ops;
 }
 
 static void open_row(struct row *row, const struct measure *how)
@@ -314,6 +350,7 @@ static void close_row(struct row *row)
 	if (!row->crew)
 		return;
 	crew_count(row->crew, &row->counters);
+	fill_in(row);
 	crew_close(row->crew);
 	row->crew = NULL;
 	if (!row->rounds)

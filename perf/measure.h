@@ -31,6 +31,9 @@ struct row {
 	struct counters counters;
 	struct latency *latency; /* NULL unless asked for */
 
+	/* Per op, in the slice that proves; UNKNOWN without tracepoints. */
+	double traced_calls, traced_punts;
+
 	struct crew *crew;	/* the open side, while it is measured */
 };
 

@@ -12,6 +12,7 @@
 #include "perf/net_bench.h"
 #include "perf/net_child.h"
 #include "perf/net_load.h"
+#include "perf/trace.h"
 
 enum { IOURING_SEND = 26, IOURING_RECV = 27, SPARE_FILES = 64 };
 #define LEAST_CHUNK	4096u
@@ -174,7 +175,7 @@ static const char *in_effect(const struct net_state *state)
 static const char *prove(struct net_state *state, struct slice *slice)
 {
 	struct net_load_work work = { .verify = 1 };
-	struct net_calls *calls = NULL;
+	struct trace *calls = NULL;
 	struct net_page *page = state->child.page;
 	const char *wrong;
 	int known;
@@ -185,12 +186,12 @@ static const char *prove(struct net_state *state, struct slice *slice)
 	net_child_go_on(&state->child);
 	net_child_ask(&state->child, state->way);
 	state->before = *page;
-	if (net_calls_open(&calls, state->child.pid))
+	if (trace_open(&calls, state->child.pid, TRACE_CALLS))
 		calls = NULL;
 	wrong = run_load(state, &work, slice);
-	state->calls = calls ? net_calls_count(calls) : UNKNOWN;
+	state->calls = calls ? trace_count(calls) : UNKNOWN;
 	if (calls)
-		net_calls_close(calls);
+		trace_close(calls);
 	known = net_child_ask(&state->child, state->way);
 	net_child_rest(&state->child);
 	state->messages = (double)work.messages;

@@ -37,12 +37,4 @@ struct net_memory {
 };
 void net_child_memory(const struct net_child *child, struct net_memory *out);
 
-/* --- system calls, counted by the kernel's own tracepoint ------------------ */
-
-struct net_calls;
-/* NULL and counting, or why it cannot be done here. */
-const char *net_calls_open(struct net_calls **out_calls, pid_t pid);
-double net_calls_count(const struct net_calls *calls);
-void net_calls_close(struct net_calls *calls);
-
 #endif

@@ -95,8 +95,7 @@ static void one_row(const struct bench *bench, const struct row *row, FILE *out)
 	share(is->calls, is->ops, out);
 	share(is->fixed, is->data, out);
 	share(is->direct, is->data, out);
-	share(stats_median(row->samples[WORKER_NS], row->rounds),
-	      stats_median(row->samples[CPU_NS], row->rounds), out);
+	share(is->punts, is->ops, out);
 	compared(bench, row, out);
 	fputc('\n', out);
 }
@@ -107,7 +106,7 @@ static void main_table(const struct bench *bench, FILE *out)
 
 	axes(bench, NULL, out);
 	fprintf(out, " %9s %9s %9s %6s %6s %6s %6s  %s %s\n", "kops/s",
-		"ns/op", "cpu/op", "calls", "fixed", "direct", "io-wq",
+		"ns/op", "cpu/op", "calls", "fixed", "direct", "punts",
 		"cpu and wall over",
 		bench->against ? bench->against
 			       : bench->workload->sides[0]->name);
@@ -147,14 +146,15 @@ static void notes(const struct bench *bench, FILE *out)
 	for (i = 0; i < bench->count; i++) {
 		const struct row *row = &bench->rows[i];
 		const struct counters *is = &row->counters;
+		double worker;
+		worker = stats_median(row->samples[WORKER_NS], row->rounds);
 		if (row->na[0] || (!is->extra[0].name && is->overflows <= 0 &&
-				   is->punts <= 0))
+				   worker < 1))
 			continue;
 		fputs("  ", out);
 		axes(bench, row, out);
-		if (is->punts > 0)
-			fprintf(out, ", %.3f of the ops given to kernel "
-				"workers", is->punts / is->ops);
+		if (worker >= 1)
+			fprintf(out, ", kernel workers %.0f ns/op", worker);
 		if (is->overflows > 0)
 			fprintf(out, ", %.0f overflows", is->overflows);
 		for (e = 0; e < COUNT_EXTRAS && is->extra[e].name; e++)

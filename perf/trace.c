@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * System calls of another process, counted by the kernel (the tracepoint
- * raw_syscalls:sys_enter), not by ptrace: strace makes a server ten times
- * slower, and a slow server waits less often. The tracepoint makes every system
- * call of the machine a little slower while it is open, so it is open only in
- * slices that are not timed.
+ * Counts what the kernel does for a process, by its tracepoints and not by
+ * ptrace: strace makes a server ten times slower, and a slow server waits less
+ * often. A tracepoint makes what it counts a little slower on the whole
+ * machine while it is open, so it is open only in slices that are not timed.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -14,26 +13,26 @@
 #include <string.h>
 #include <sys/syscall.h>
 #include <unistd.h>
-#include "perf/net_child.h"
 #include "perf/side.h"
+#include "perf/trace.h"
 
-struct net_calls {
+struct trace {
 	unsigned count;
 	int fds[];		/* a counter per thread */
 };
 
-static long long tracepoint(void)
+static long long tracepoint(const char *event)
 {
 	static const char *const roots[] = { "/sys/kernel/tracing",
 					     "/sys/kernel/debug/tracing" };
-	char path[128];
+	char path[160];
 	unsigned i;
 	FILE *file;
 	long long id = -1;
 
 	for (i = 0; i < 2 && id < 0; i++) {
 		snprintf(path, sizeof path,
-			 "%s/events/raw_syscalls/sys_enter/id", roots[i]);
+			 "%s/events/%s/id", roots[i], event);
 		file = fopen(path, "re");
 		if (!file)
 			continue;
@@ -72,58 +71,59 @@ static unsigned threads_of(pid_t pid, pid_t *out, unsigned most)
 	return count;
 }
 
-const char *net_calls_open(struct net_calls **out_calls, pid_t pid)
+const char *trace_open(struct trace **out_trace, pid_t pid,
+		       const char *event)
 {
 	enum { MOST = 4096 };
 	pid_t *threads = malloc(MOST * sizeof *threads);
-	struct net_calls *calls = malloc(sizeof *calls + MOST * sizeof(int));
-	long long id = tracepoint();
+	struct trace *trace = malloc(sizeof *trace + MOST * sizeof(int));
+	long long id = tracepoint(event);
 	const char *reason = NULL;
 	unsigned i, count;
 	int fd;
 
 	if (id < 0)
-		reason = "no tracepoint raw_syscalls: be root, and mount -t "
+		reason = "no tracepoints: be root, and mount -t "
 			 "tracefs none /sys/kernel/tracing";
-	if (!threads || !calls)
+	if (!threads || !trace)
 		reason = "no memory";
 	count = reason ? 0 : threads_of(pid, threads, MOST);
-	if (calls)
-		calls->count = 0;
+	if (trace)
+		trace->count = 0;
 	for (i = 0; i < count && !reason; i++) {
 		fd = count_thread(id, threads[i]);
 		if (fd >= 0)
-			calls->fds[calls->count++] = fd;
+			trace->fds[trace->count++] = fd;
 		else if (errno != ESRCH)
 			reason = why_errno("perf_event_open", -errno);
 	}
 	free(threads);
 	if (!reason) {
-		*out_calls = calls;
+		*out_trace = trace;
 		return NULL;
 	}
-	if (calls)
-		net_calls_close(calls);
+	if (trace)
+		trace_close(trace);
 	return reason;
 }
 
-double net_calls_count(const struct net_calls *calls)
+double trace_count(const struct trace *trace)
 {
 	double sum = 0;
 	uint64_t value;
 	unsigned i;
 
-	for (i = 0; i < calls->count; i++)
-		if (read(calls->fds[i], &value, sizeof value) == sizeof value)
+	for (i = 0; i < trace->count; i++)
+		if (read(trace->fds[i], &value, sizeof value) == sizeof value)
 			sum += (double)value;
 	return sum;
 }
 
-void net_calls_close(struct net_calls *calls)
+void trace_close(struct trace *trace)
 {
 	unsigned i;
 
-	for (i = 0; i < calls->count; i++)
-		close(calls->fds[i]);
-	free(calls);
+	for (i = 0; i < trace->count; i++)
+		close(trace->fds[i]);
+	free(trace);
 }
