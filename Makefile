@@ -127,7 +127,7 @@ $(perf): $(call obj,$(perf_src) $(perf_cxx)) $(lib)
 	@mkdir -p $(@D)
 	$(call say,LD,$@)
 	$(Q)$(if $(perf_cxx),$(CXX) $(CXXSTD) $(OPT) $(SANFLAGS),$(CC) $(ALL_CFLAGS)) \
-		$(LDFLAGS) -o $@ $^ $(LIBS) $(PERF_LIBS)
+		$(LDFLAGS) -o $@ $^ $(LIBS) $(PERF_LIBS) $(JEMALLOC_LIBS)
 
 $(steps): $(call obj,$(steps_src)) $(lib)
 	@mkdir -p $(@D)

@@ -9,46 +9,94 @@
 struct state {
 	struct ours ours;
 	struct file_job job;
+	struct peal_arena *arena; /* NULL: buffers=plain */
 	peal_fd fd;
-	int proving;
 };
+
+/* --- set-up -------------------------------------------------------------------- */
 
 static void close_side(void *arg)
 {
 	struct state *state = arg;
 
-	/* It drains: what a failed slice left in flight ends first. */
-	if (ours_close(&state->ours) == NULL)
+	/* It drains: what a failed slice left in flight ends first. What the
+	 * kernel would not let go of stays. */
+	if (state->ours.ring && ours_close(&state->ours) != NULL)
+		return;
+	if (state->job.ops)
 		file_job_close(&state->job);
+	if (state->arena)
+		peal_arena_close(state->arena);
 	free(state);
+}
+
+/* Is the arena what the case wants? */
+static const char *arena_in_effect(const struct state *state,
+				   const struct perf_case *at)
+{
+	struct peal_arena_stats is = { .size = sizeof is };
+
+	peal_arena_stats(state->arena, &is);
+	if (case_is(at, "buffers", "registered+huge") &&
+	    is.huge < file_job_bytes(at))
+		return why("only %llu KiB of the arena are on huge pages: "
+			   "sysctl vm.nr_hugepages, or transparent_hugepage="
+			   "madvise", (unsigned long long)is.huge >> 10);
+	if (case_is(at, "buffers", "jemalloc") &&
+	    strcmp(is.allocator, "jemalloc") != 0)
+		return "the arena has slabs: no jemalloc 5.3 in this program";
+	return NULL;
+}
+
+static const char *open_arena(struct state *state, const struct perf_case *at,
+			      void **out_buffers)
+{
+	struct peal_arena_options options = PEAL_ARENA_OPTIONS;
+	int small = case_is(at, "buffers", "registered"), rc;
+
+	if (case_is(at, "buffers", "plain"))
+		return NULL;
+	/* Room for the heap's own needs, too. */
+	options.bytes = (file_job_bytes(at) * 2 + (8u << 20)) >> 21 << 21;
+	if (small)
+		options.flags |= PEAL_ARENA_SMALL_PAGES;
+	if (!case_is(at, "buffers", "jemalloc"))
+		options.flags |= PEAL_ARENA_SLABS;
+	if (peal_arena_open(&state->arena, &options) < 0)
+		return why("peal_arena_open: %s", peal_memory_reason());
+	rc = peal_arena_register(state->ours.ring, state->arena,
+				 case_is(at, "buffers", "auto") ? 0
+								: PEAL_FIXED);
+	if (rc != 0)
+		return why("peal_arena_register: %s", peal_memory_reason());
+	*out_buffers = peal_arena_alloc(state->arena, file_job_bytes(at), 4096);
+	if (!*out_buffers)
+		return "the arena has no room";
+	memset(*out_buffers, 'p', file_job_bytes(at));
+	return arena_in_effect(state, at);
 }
 
 static const char *open_side(void **out_state, const struct perf_case *at)
 {
 	struct state *state;
+	void *buffers = NULL;
 	const char *wrong;
 
-	if (!case_is(at, "buffers", "plain"))
-		return "peal has no registered buffers yet";
 	if (!case_is(at, "files", "fd"))
 		return "peal has no registered descriptors yet";
 	state = calloc(1, sizeof *state);
 	if (!state)
 		abort();
 	wrong = ours_open(&state->ours, case_text(at, "flags"));
-	if (wrong) {
-		free(state);
-		return wrong;
-	}
-	wrong = file_job_open(&state->job, at, NULL);
-	if (wrong) {
-		ours_close(&state->ours);
-		free(state);
-		return wrong;
-	}
+	if (!wrong)
+		wrong = open_arena(state, at, &buffers);
+	if (!wrong)
+		wrong = file_job_open(&state->job, at, buffers);
 	state->fd = state->job.fd;
 	*out_state = state;
-	return NULL;
+	if (wrong)
+		close_side(state);
+	return wrong;
 }
 
 /* --- the loop -------------------------------------------------------------------- */

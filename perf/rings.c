@@ -202,8 +202,10 @@ const char *ours_open(struct ours *ours, const char *flags)
 	else if (strcmp(flags, "iopoll") == 0)
 		options.flags = PEAL_RING_IOPOLL;
 	rc = peal_ring_open(&ours->ring, &options);
-	if (rc < 0)
+	if (rc < 0) {
+		ours->ring = NULL;
 		return why("peal_ring_open: %s", peal_open_reason());
+	}
 	return NULL;
 }
 

@@ -147,6 +147,7 @@ static void notes(const struct bench *bench, FILE *out)
 		const struct row *row = &bench->rows[i];
 		const struct counters *is = &row->counters;
 		double worker;
+
 		worker = stats_median(row->samples[WORKER_NS], row->rounds);
 		if (row->na[0] || (!is->extra[0].name && is->overflows <= 0 &&
 				   worker < 1))
