@@ -119,7 +119,7 @@ static const struct peal__hint *hint_of(const struct peal_ring *ring,
 }
 
 /* fd is about to be closed: its number will name something else. */
-void peal__memory_forget(struct peal_ring *ring, peal_fd fd)
+void peal__memory_forget(const struct peal_ring *ring, peal_fd fd)
 {
 	struct peal__hint *hint =
 		&ring->memory->hints[(uint32_t)fd & (PEAL__HINTS - 1)];
@@ -177,9 +177,8 @@ static int must_be_fixed(struct peal__look *look,
 }
 
 /* What form, then. */
-static int choose(struct peal_ring *ring, struct peal__look *look,
-		  const struct peal__member *member, peal_fd fd,
-		  uint64_t addr, uint64_t len)
+static int choose(struct peal__look *look, const struct peal__member *member,
+		  int direct, uint64_t addr, uint64_t len)
 {
 	unsigned form = look->flags & (PEAL_FIXED | PEAL_PLAIN);
 	uint32_t slot;
@@ -194,10 +193,48 @@ static int choose(struct peal_ring *ring, struct peal__look *look,
 	slot = slot_in(member, addr, len);
 	if (slot == PEAL__NO_SLOT)
 		return 0;
-	if (member->flags & PEAL_FIXED ||
-	    hint_of(ring, fd)->kind == KIND_DIRECT)
+	if (direct || member->flags & PEAL_FIXED)
 		use_fixed(look, slot);
 	return 0;
+}
+
+static int off_grid(const struct peal__hint *hint, uint64_t addr,
+		    uint64_t len, uint64_t offset)
+{
+	uint64_t in_memory = (UINT64_C(1) << hint->memory_log2) - 1;
+	uint64_t in_file = (UINT64_C(1) << hint->offset_log2) - 1;
+
+	if (offset == PEAL_CURRENT)
+		offset = 0;
+	return hint->kind == KIND_DIRECT &&
+	       ((addr & in_memory) | ((len | offset) & in_file));
+}
+
+/* The kernel would say -EINVAL and no more. A number that names another file by
+ * now must not be refused for the old one's sake. */
+static int is_misaligned(const struct peal_ring *ring, peal_fd fd,
+			 uint64_t addr, uint64_t len, uint64_t offset)
+{
+	const struct peal__hint *hint;
+	const char *what = "address";
+	uint64_t was = addr, need;
+
+	peal__memory_forget(ring, fd);
+	hint = hint_of(ring, fd);
+	if (!off_grid(hint, addr, len, offset))
+		return 0;
+	need = UINT64_C(1) << hint->memory_log2;
+	if (!(addr & (need - 1))) {
+		need = UINT64_C(1) << hint->offset_log2;
+		what = len & (need - 1) ? "length" : "offset";
+		was = len & (need - 1) ? len : offset;
+	}
+	peal__memory_reason("fd %lld is open with O_DIRECT: the %s %llu is not "
+			    "a multiple of %llu, as this file wants it "
+			    "(peal_stat() tells)", (long long)fd, what,
+			    (unsigned long long)was,
+			    (unsigned long long)need);
+	return 1;
 }
 
 /* Looks at an op that is to be started: refuses it, or says its form. */
@@ -205,13 +242,29 @@ int peal__memory_look(struct peal_ring *ring, struct peal__look *look,
 		      peal_fd fd, const void *buf, uint64_t len,
 		      uint64_t offset)
 {
+	const struct peal__member *member;
+	const struct peal__hint *hint;
 	uint64_t addr = peal__addr(buf);
-
-	(void)offset;
+	int direct = 0;
 
 	if (!moves_file(look->opcode))
 		return 0;
-	return choose(ring, look, member_of(ring, addr, len), fd, addr, len);
+	member = member_of(ring, addr, len);
+	if (member || ring->looks & LOOK_DIRECT) {
+		hint = hint_of(ring, fd);
+		if (peal__unlikely(off_grid(hint, addr, len, offset)) &&
+		    is_misaligned(ring, fd, addr, len, offset))
+			return -EINVAL;
+		direct = hint->kind == KIND_DIRECT;
+	}
+	return choose(look, member, direct, addr, len);
+}
+
+/* The ring is about to open a file with O_DIRECT. */
+void peal__memory_direct(struct peal_ring *ring)
+{
+	if (!(ring->looks & LOOK_DIRECT))
+		look_set(ring, ring->looks | LOOK_DIRECT);
 }
 
 /* Notes what a started op was lent. */

@@ -12,7 +12,8 @@
 /* ring->looks */
 enum {
 	LOOK_ARENA = 1 << 0,	/* the ring has arenas */
-	LOOK_DIRECT = 1 << 1,	/* it opened a file with O_DIRECT */
+	LOOK_DIRECT = 1 << 1,	/* it opened a file with O_DIRECT: no look at
+				 * sockets for that */
 	LOOK_LENT = 1 << 2	/* the address sanitizer watches */
 };
 
@@ -26,8 +27,8 @@ enum peal__kind { KIND_UNKNOWN, KIND_DIRECT, KIND_OTHER };
 struct peal__hint {
 	int32_t fd;
 	uint8_t kind;		/* enum peal__kind */
-	uint8_t memory_log2;	/* alignment of O_DIRECT; 0: not known */
-	uint8_t offset_log2;
+	uint8_t memory_log2;	/* alignment for O_DIRECT; 0: any, or */
+	uint8_t offset_log2;	/* not known: the kernel will tell */
 	uint8_t uses;		/* left */
 };
 

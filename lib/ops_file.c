@@ -20,6 +20,8 @@ peal_op peal_open(struct peal_ring *ring, peal_fd dirfd, const char *path,
 
 	if (op < 0)
 		return op;
+	if (open_flags & O_DIRECT)
+		peal__memory_direct(ring);
 	sqe->addr = peal__addr(path);
 	sqe->len = mode;
 	sqe->op_flags = (uint32_t)(open_flags | O_CLOEXEC);

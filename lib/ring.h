@@ -252,7 +252,8 @@ int peal__memory_look(struct peal_ring *ring, struct peal__look *look,
 		      uint64_t offset);
 void peal__memory_lend(struct peal_ring *ring, peal_op op, const void *buf,
 		       uint64_t len);
-void peal__memory_forget(struct peal_ring *ring, peal_fd fd);
+void peal__memory_forget(const struct peal_ring *ring, peal_fd fd);
+void peal__memory_direct(struct peal_ring *ring);
 uint32_t peal__memory_slot(const struct peal_ring *ring, uint64_t addr,
 			   uint64_t len);
 

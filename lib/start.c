@@ -7,6 +7,7 @@
  * ROW_OWED_CANCEL) and the next turn writes it. Only ops that were accepted
  * before can be owed; a new op that finds no room is refused with -EAGAIN.
  */
+#include "lib/buffers.h"
 #include "lib/groups.h"
 #include "lib/start.h"
 
@@ -35,6 +36,13 @@ peal_handler *peal__nobody(unsigned opcode)
 							 : peal__ignore;
 }
 
+static int is_looked_at(const struct peal_ring *ring, unsigned opcode)
+{
+	if (opcode == PEAL__OP_READ || opcode == PEAL__OP_WRITE)
+		return ring->looks != 0;
+	return peal__lends(opcode) && ring->looks & ~(uint32_t)LOOK_DIRECT;
+}
+
 void peal__gate_set(struct peal_ring *ring, uint32_t gate)
 {
 	unsigned i;
@@ -42,8 +50,8 @@ void peal__gate_set(struct peal_ring *ring, uint32_t gate)
 	ring->gate = gate;
 	for (i = 0; i < 2; i++)
 		ring->open[i] = gate ? 0 : ring->can[i];
-	for (i = 0; i < 64 && ring->looks; i++)
-		if (peal__lends(i))
+	for (i = 0; i < 64; i++)
+		if (is_looked_at(ring, i))
 			ring->open[0] &= ~(UINT64_C(1) << i);
 }
 

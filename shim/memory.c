@@ -9,8 +9,10 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 #include "lib/buffers.h"
+#include "peal/file.h"
 
 #define HUGE (UINT64_C(2) << 20)
 
@@ -117,10 +119,29 @@ uint64_t peal__region_huge(const struct peal__region *region)
 	return huge < region->bytes ? huge : region->bytes;
 }
 
+/* log2 of a power of two; 0 also for what is none. */
+static uint8_t log2_of(uint32_t n)
+{
+	return n && !(n & (n - 1)) ? (uint8_t)__builtin_ctz(n) : 0;
+}
+
+/* A pipe with O_DIRECT is something else. Before Linux 6.1, and on file systems
+ * that do not tell, the alignment is not known. */
 void peal__file_learn(struct peal__hint *out)
 {
 	int flags = fcntl(out->fd, F_GETFL);
+	struct peal_stat st;
 
-	out->kind = flags >= 0 && flags & O_DIRECT ? KIND_DIRECT : KIND_OTHER;
+	out->kind = KIND_OTHER;
 	out->memory_log2 = out->offset_log2 = 0;
+	if (flags < 0 || !(flags & O_DIRECT) ||
+	    statx(out->fd, "", AT_EMPTY_PATH, STATX_TYPE | PEAL_STAT_DIO,
+		  (struct statx *)(void *)&st) < 0 ||
+	    !(S_ISREG(st.mode) || S_ISBLK(st.mode)))
+		return;
+	out->kind = KIND_DIRECT;
+	if (!(st.mask & PEAL_STAT_DIO) || !st.dio_offset_align)
+		return;
+	out->memory_log2 = log2_of(st.dio_memory_align);
+	out->offset_log2 = log2_of(st.dio_offset_align);
 }

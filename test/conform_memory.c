@@ -355,6 +355,106 @@ TEST(number_that_names_another_file_by_now_still_reads_it)
 	drop_arena();
 }
 
+/* --- alignment -------------------------------------------------------- */
+
+/* What fd wants for O_DIRECT; 0: the system does not tell. */
+static uint32_t wants(int fd)
+{
+	struct peal_stat st;
+
+	memset(&st, 0, sizeof(st));
+	ck_result(finish(peal_stat(ring, fd, "", PEAL_STAT_EMPTY_PATH,
+				   PEAL_STAT_BASIC | PEAL_STAT_DIO, &st, 0,
+				   on_done, NULL)), 0);
+	return st.mask & PEAL_STAT_DIO ? st.dio_offset_align : 0;
+}
+
+static void refused(peal_op op, const char *what, unsigned long long was)
+{
+	char text[64];
+
+	ck_result(op, -EINVAL);
+	snprintf(text, sizeof(text), "the %s %llu is not a multiple of ", what,
+		 was);
+	ck_assert_msg(strstr(peal_memory_reason(), text), "\"%s\" lacks \"%s\"",
+		      peal_memory_reason(), text);
+	ck_assert_uint_eq(peal_ring_in_flight(ring), 0);
+}
+
+TEST(unaligned_op_on_a_direct_file_is_refused_with_the_numbers)
+{
+	char *buf;
+	int fd;
+
+	DIRECT_FILE(fd);
+	if (wants(fd) < 2)
+		SKIP("this system does not tell what O_DIRECT wants");
+	use_arena(0);
+	buf = block();
+	refused(peal_read(ring, fd, buf, 100, 0, 0, on_done, NULL), "length",
+		100);
+	refused(peal_write(ring, fd, buf, BLOCK, 7, 0, on_done, NULL),
+		"offset", 7);
+	refused(peal_read_full(ring, fd, buf, 101, 0, 0, on_done, NULL),
+		"length", 101);
+	refused(peal_read(ring, fd, buf + 1, BLOCK / 2, 0, PEAL_PLAIN, on_done,
+			  NULL), "address",
+		(unsigned long long)(uintptr_t)(buf + 1));
+	ck_result(read_at(fd, buf, BLOCK, 0), BLOCK);
+	drop_arena();
+}
+
+TEST(file_that_the_ring_opened_with_o_direct_is_checked_without_an_arena)
+{
+	char *buf = aligned_buffer(BLOCK);
+	int fd, opened;
+
+	DIRECT_FILE(fd);
+	if (wants(fd) < 2)
+		SKIP("this system does not tell what O_DIRECT wants");
+	opened = (int)finish(peal_open(ring, PEAL_CWD, path_in_dir("direct"),
+				       O_RDWR | O_DIRECT, 0, 0, on_done,
+				       NULL));
+	ck_ok(opened);
+	keep_fd(opened);
+	refused(peal_read(ring, opened, buf, BLOCK, 1, 0, on_done, NULL),
+		"offset", 1);
+	ck_result(read_at(opened, buf, BLOCK, 0), BLOCK);
+	ck_assert(has_pattern(buf, BLOCK, 7));
+}
+
+TEST(other_file_under_a_direct_files_number_is_not_refused)
+{
+	char *buf;
+	int fd, buffered = buffered_file();
+
+	DIRECT_FILE(fd);
+	use_arena(0);
+	buf = block();
+	ck_result(read_at(fd, buf, BLOCK, 0), BLOCK);
+	ck_assert_int_eq(keep_fd(dup3(buffered, fd, O_CLOEXEC)), fd);
+	ck_result(read_at(fd, buf + 1, 100, 0), 100);
+	ck_assert(has_pattern(buf + 1, 100, 7));
+	drop_arena();
+}
+
+/* The last read of a direct file may be shorter than a block; the rest cannot
+ * be asked for. */
+TEST(full_read_of_a_direct_file_ends_where_the_file_does)
+{
+	char data[BLOCK + 100], *buf = aligned_buffer(2 * BLOCK);
+	int fd;
+
+	fill_pattern(data, sizeof(data), 5);
+	make_file("odd", data, sizeof(data));
+	fd = open_direct("odd", O_RDONLY);
+	if (fd < 0)
+		SKIP("no O_DIRECT in this file system");
+	ck_result(finish(peal_read_full(ring, fd, buf, 2 * BLOCK, 0, 0,
+					on_done, NULL)), sizeof(data));
+	ck_assert(has_pattern(buf, sizeof(data), 5));
+}
+
 /* --- registering ------------------------------------------------------ */
 
 TEST(arena_is_registered_once_per_ring_and_taken_away_once)

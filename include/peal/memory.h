@@ -138,7 +138,7 @@ int peal_arena_unregister(struct peal_ring *ring, struct peal_arena *arena);
  * Allocates from the arena. The memory is not zeroed.
  *   size     bytes; 0 is as 1
  *   align    a power of two, in bytes; 0: 64. For O_DIRECT take 4096, or what
- *            peal_file_alignment() says
+ *            peal_stat() says
  * Result     the memory; NULL: there is no room, or align is no power of two
  * Errors     none but NULL
  * Lifetime   until peal_arena_free() or peal_arena_close(); not while it is
