@@ -154,6 +154,7 @@ static const char *run_load(struct net_state *state,
 	wrong = net_load_run(state->load, work);
 	slice->wall_ns = (double)(clock_now() - began);
 	slice->cpu_ns = net_child_cpu(&state->child) - cpu;
+	net_child_rest(&state->child);
 	if (wrong && state->child.page->state == NET_CANNOT)
 		wrong = why("%s", state->child.page->reason);
 	return wrong;
@@ -193,7 +194,6 @@ static const char *prove(struct net_state *state, struct slice *slice)
 	if (calls)
 		trace_close(calls);
 	known = net_child_ask(&state->child, state->way);
-	net_child_rest(&state->child);
 	state->messages = (double)work.messages;
 	state->recvs = (double)(page->recvs - state->before.recvs);
 	state->sends = (double)(page->sends - state->before.sends);
@@ -212,13 +212,9 @@ static const char *net_run(void *as_void, struct slice *slice)
 				      .latency = slice->latency,
 				      .rate = slice->rate,
 				      .verify = net_verify != NULL };
-	const char *wrong;
 
-	if (slice->prove)
-		return prove(state, slice);
-	wrong = run_load(state, &work, slice);
-	net_child_rest(&state->child);
-	return wrong;
+	return slice->prove ? prove(state, slice)
+			    : run_load(state, &work, slice);
 }
 
 static void net_count(void *as_void, struct counters *out)

@@ -111,13 +111,22 @@ static void want_signals(int fd, int signal)
 	fcntl(fd, F_SETFL, O_NONBLOCK | O_ASYNC);
 }
 
-static void serve_everybody(int signal)
+/* What came before the signals were asked for has none. */
+static void take_with_signals(int signal)
 {
 	struct net_conn *conn;
+
+	while ((conn = net_ready_accept(SOCK_NONBLOCK)) != NULL) {
+		want_signals(conn->fd, signal);
+		net_ready_echo(conn);
+	}
+}
+
+static void serve_everybody(int signal)
+{
 	int fd;
 
-	while ((conn = net_ready_accept(SOCK_NONBLOCK)) != NULL)
-		want_signals(conn->fd, signal);
+	take_with_signals(signal);
 	for (fd = 0; fd < net_ready_top; fd++)
 		serve_fd(fd);
 }
@@ -143,8 +152,12 @@ static void with_signals(void)
 		job->page->waits++;
 		if (got < 0)
 			continue;
-		if (got == SIGIO || info.si_fd == job->listener) {
+		if (got == SIGIO) {
 			serve_everybody(signal);
+			continue;
+		}
+		if (info.si_fd == job->listener) {
+			take_with_signals(signal);
 			continue;
 		}
 		while (net_ready_conns[info.si_fd] &&
