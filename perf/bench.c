@@ -264,8 +264,8 @@ static void make_plain(struct perf_case *at)
 	}
 }
 
-static void add_row(struct bench *bench, const struct perf_case *at,
-		    const struct side *side)
+void bench_add_row(struct bench *bench, const struct perf_case *at,
+		   const struct side *side)
 {
 	struct row *row = &bench->rows[bench->count++];
 	const char *wrong = NULL;
@@ -279,27 +279,43 @@ static void add_row(struct bench *bench, const struct perf_case *at,
 	snprintf(row->na, sizeof row->na, "%s", wrong ? wrong : "");
 }
 
-void bench_rows(struct bench *bench)
+static void add_case(struct bench *bench, const struct perf_case *at)
 {
-	unsigned size = matrix_size(&bench->matrix), sides = 0, i, s;
+	const struct side *const *side = bench->workload->sides;
+
+	for (; *side; side++)
+		if (wanted(bench, *side) &&
+		    (!(*side)->no_variants ||
+		     first_variant(&bench->matrix, at)))
+			bench_add_row(bench, at, *side);
+}
+
+void bench_rows_between(struct bench *bench, unsigned from, unsigned to)
+{
+	unsigned sides = 0, i;
 	struct perf_case at;
 
 	while (bench->workload->sides[sides])
 		sides++;
-	bench->rows = calloc((size_t)size * sides, sizeof *bench->rows);
+	bench->count = 0;
+	bench->rows = calloc((size_t)(to - from) * sides, sizeof *bench->rows);
 	if (!bench->rows)
 		abort();
-	for (i = 0; i < size; i++) {
+	for (i = from; i < to; i++) {
 		matrix_case(&bench->matrix, i, &at);
-		for (s = 0; s < sides; s++) {
-			const struct side *side = bench->workload->sides[s];
-
-			if (wanted(bench, side) &&
-			    (!side->no_variants ||
-			     first_variant(&bench->matrix, &at)))
-				add_row(bench, &at, side);
-		}
+		add_case(bench, &at);
 	}
+}
+
+void bench_free(struct bench *bench)
+{
+	unsigned i;
+
+	for (i = 0; i < bench->count; i++)
+		row_free(&bench->rows[i]);
+	free(bench->rows);
+	bench->rows = NULL;
+	bench->count = 0;
 }
 
 const struct row *bench_reference(const struct bench *bench,
@@ -356,7 +372,7 @@ static int close_output(const char *path, FILE *out)
 	return failed;
 }
 
-static int write_outputs(const struct bench *bench)
+int bench_write(const struct bench *bench)
 {
 	int to_stdout = 0, failed = 0;
 	unsigned i;
@@ -378,23 +394,21 @@ static int write_outputs(const struct bench *bench)
 	} else if (bench->json) {
 		failed = 1;
 	}
-	if (!to_stdout && !bench->quiet)
+	if (!to_stdout && !bench->quiet && !bench->no_table)
 		table_print(bench, stdout);
 	return failed;
 }
 
-static int run(struct bench *bench)
+int bench_measure(struct bench *bench)
 {
 	const struct workload *workload = bench->workload;
 	const char *wrong = workload->prepare ? workload->prepare() : NULL;
-	int stopped, failed;
-	unsigned i;
+	int stopped;
 
 	if (wrong) {
 		fprintf(stderr, "peal-perf %s: %s\n", workload->name, wrong);
 		return 1;
 	}
-	bench_rows(bench);
 	running = bench;
 	began_ns = clock_now();
 	bench->how.progress = progress;
@@ -404,16 +418,13 @@ static int run(struct bench *bench)
 		progress_end();
 	if (workload->finish)
 		workload->finish();
-	failed = write_outputs(bench);
-	for (i = 0; i < bench->count; i++)
-		row_free(&bench->rows[i]);
-	free(bench->rows);
-	return failed ? 1 : stopped ? 130 : 0;
+	return stopped ? 130 : 0;
 }
 
 int bench_main(const struct workload *workload, int argc, char **argv)
 {
 	struct bench bench;
+	int status;
 
 	if (argc == 2 && strcmp(argv[1], "--help") == 0) {
 		bench_usage(workload, stdout);
@@ -423,5 +434,10 @@ int bench_main(const struct workload *workload, int argc, char **argv)
 	if (bench_parse(&bench, argc - 1, argv + 1) != 0)
 		return 2;
 	env_gather(argc, argv);
-	return run(&bench);
+	bench_rows_between(&bench, 0, matrix_size(&bench.matrix));
+	status = bench_measure(&bench);
+	if (status != 1 && bench_write(&bench) != 0)
+		status = 1;
+	bench_free(&bench);
+	return status;
 }

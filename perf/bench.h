@@ -46,7 +46,7 @@ struct bench {
 	const char *against;	/* a side; NULL: the workload's first */
 	int same;		/* compare only equal variants */
 	const char *csv, *json;	/* "-": standard output */
-	int quiet;
+	int quiet, no_table;
 	struct row *rows;
 	unsigned count;
 };
@@ -54,12 +54,21 @@ struct bench {
 /* The whole command. Returns the exit status: 2 for bad arguments. */
 int bench_main(const struct workload *workload, int argc, char **argv);
 
-/* Its parts, for sweep and compare. parse: 0, or 2 with the reason printed. */
+/* Its parts, for sweep and compare. */
 void bench_start(struct bench *bench, const struct workload *workload,
 		 int sweep);
-int bench_parse(struct bench *bench, int argc, char **argv);
-void bench_rows(struct bench *bench);	/* the product, on all sides */
+int bench_parse(struct bench *bench, int argc, char **argv); /* 0, or 2 with
+							      * the reason said */
 void bench_usage(const struct workload *workload, FILE *out);
+/* Rows for cases from to to - 1 of the matrix, on all sides that are wanted. */
+void bench_rows_between(struct bench *bench, unsigned from, unsigned to);
+/* One more; the caller has made room. */
+void bench_add_row(struct bench *bench, const struct perf_case *at,
+		   const struct side *side);
+int bench_measure(struct bench *bench);	/* the exit status: 0, 1, or 130 if it
+					 * was stopped */
+int bench_write(const struct bench *bench); /* all outputs; 0, or 1 */
+void bench_free(struct bench *bench);	/* the rows */
 
 /* The row that row is compared to: the one of the reference side that does the
  * same work with the least CPU, or with bench->same in the same way. NULL:

@@ -200,6 +200,25 @@ unsigned matrix_size(const struct matrix *matrix)
 	return size;
 }
 
+unsigned matrix_variants(const struct matrix *matrix)
+{
+	unsigned i, size = 1;
+
+	for (i = 0; i < matrix->count; i++)
+		if (matrix->axes[i].variant)
+			size *= matrix->sizes[i];
+	return size;
+}
+
+void matrix_one_variant(struct matrix *matrix)
+{
+	unsigned i;
+
+	for (i = 0; i < matrix->count; i++)
+		if (matrix->axes[i].variant)
+			matrix->sizes[i] = 1;
+}
+
 void matrix_case(const struct matrix *matrix, unsigned index,
 		 struct perf_case *out)
 {

@@ -65,6 +65,10 @@ const char *matrix_set(struct matrix *matrix, const char *axis,
 /* 1 if it names an axis. */
 int matrix_has(const struct matrix *matrix, const char *axis);
 unsigned matrix_size(const struct matrix *matrix);
+/* How many of them do the same work. */
+unsigned matrix_variants(const struct matrix *matrix);
+/* Leaves of each variant axis the first value only. */
+void matrix_one_variant(struct matrix *matrix);
 /* Case number index of them; variants vary fastest, so that cases of the same
  * work follow each other. */
 void matrix_case(const struct matrix *matrix, unsigned index,

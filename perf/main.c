@@ -12,6 +12,8 @@ static const struct command *const commands[] = {
 	&command_conns,
 	&command_timers,
 	&command_wake,
+	&command_sweep,
+	&command_compare,
 };
 
 #define COMMANDS (sizeof commands / sizeof *commands)

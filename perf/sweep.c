@@ -1,0 +1,276 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The whole matrix of a workload, into a file. All rows that do the same work,
+ * on all sides and in all variants, are a group: they are measured in the same
+ * rounds, and written when the group is complete. So what the file has is
+ * good, whenever the sweep is ended, and --resume measures what it lacks.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include "perf/bench.h"
+#include "perf/commands.h"
+#include "perf/env.h"
+#include "perf/records.h"
+
+struct sweep {
+	struct bench bench;
+	const char *path;
+	int resume;
+	struct records had;	/* what the file had; count 0: nothing */
+	FILE *out;
+	unsigned groups, group, skipped;
+	uint64_t began_ns;
+	unsigned rows, na;
+};
+
+static struct sweep *sweeping;
+
+static int usage(FILE *out)
+{
+	fprintf(out, "usage: peal-perf sweep WORKLOAD [OPTION...]\n\n"
+		"Measures all values of all axes (or those given), group by "
+		"group, into a file\nthat compare and report read. Ctrl-C "
+		"keeps what is complete.\n\n"
+		"  --out FILE      where to (WORKLOAD.csv)\n"
+		"  --resume        measure only what FILE has not got\n"
+		"  --seconds S     for each group (2); --rounds N (15)\n\n"
+		"WORKLOAD is one of %s; its own options go here, too:\n"
+		"peal-perf WORKLOAD --help\n", workload_names());
+	return 2;
+}
+
+static int complain(const char *text)
+{
+	fprintf(stderr, "peal-perf sweep: %s\n", text);
+	return 2;
+}
+
+static void progress(double share)
+{
+	struct sweep *is = sweeping;
+	char what[96];
+	double groups = is->groups - is->skipped;
+
+	snprintf(what, sizeof what, "sweep %s, group %u of %u",
+		 is->bench.workload->name, is->group + 1, is->groups);
+	if (!is->bench.quiet)
+		progress_show(what, (is->group - is->skipped + share) /
+				    (groups > 0 ? groups : 1), is->began_ns);
+}
+
+/* --- the file --------------------------------------------------------------- */
+
+/* The line of names that this sweep would write. */
+static char *own_head(const struct workload *workload)
+{
+	char *text = NULL, *at;
+	size_t size;
+	FILE *out = open_memstream(&text, &size);
+
+	if (!out)
+		abort();
+	csv_head(workload, out);
+	fclose(out);
+	at = strstr(text, "workload,");
+	memmove(text, at, strlen(at) + 1);
+	text[strcspn(text, "\n")] = '\0';
+	return text;
+}
+
+static const char *load_had(struct sweep *is)
+{
+	const char *wrong;
+	char *head;
+
+	if (!is->resume) {
+		if (access(is->path, F_OK) == 0)
+			return why("%s is there already: --resume goes on with "
+				   "it, --out takes another", is->path);
+		return NULL;
+	}
+	if (access(is->path, F_OK) < 0)
+		return NULL;
+	wrong = records_load(&is->had, is->path);
+	if (wrong)
+		return wrong;
+	head = own_head(is->bench.workload);
+	if (strcmp(head, is->had.head) != 0)
+		wrong = why("%s has other columns: it is of another workload "
+			    "or version", is->path);
+	free(head);
+	return wrong;
+}
+
+/* A line that a killed run left half written is cut off. */
+static const char *open_out(struct sweep *is)
+{
+	char *text;
+	long end;
+	FILE *in;
+
+	is->out = fopen(is->path, is->had.columns ? "r+e" : "we");
+	if (!is->out)
+		return why("%s cannot be written", is->path);
+	if (!is->had.columns) {
+		csv_head(is->bench.workload, is->out);
+		return NULL;
+	}
+	in = is->out;
+	fseek(in, 0, SEEK_END);
+	end = ftell(in);
+	text = malloc((size_t)end + 1);
+	rewind(in);
+	if (!text || fread(text, 1, (size_t)end, in) != (size_t)end)
+		abort();
+	while (end > 0 && text[end - 1] != '\n')
+		end--;
+	free(text);
+	if (ftruncate(fileno(in), end) < 0)
+		return why("%s cannot be cut", is->path);
+	fseek(in, end, SEEK_SET);
+	return NULL;
+}
+
+static void row_key(const struct row *row, char *to, size_t size)
+{
+	size_t used = (size_t)snprintf(to, size, "%s", row->side->name);
+	unsigned i;
+
+	for (i = 0; i < row->at.count && used < size; i++)
+		used += (size_t)snprintf(to + used, size - used, " %s=%s",
+					 row->at.axes[i].name,
+					 row_value(row, i));
+}
+
+static int all_had(const struct sweep *is)
+{
+	char key[512];
+	unsigned i;
+
+	for (i = 0; i < is->bench.count; i++) {
+		row_key(&is->bench.rows[i], key, sizeof key);
+		if (records_find(&is->had, key) < 0)
+			return 0;
+	}
+	return 1;
+}
+
+/* --- groups ------------------------------------------------------------------ */
+
+static void write_group(struct sweep *is)
+{
+	unsigned i;
+
+	for (i = 0; i < is->bench.count; i++) {
+		csv_row(is->bench.workload, &is->bench.rows[i], is->out);
+		is->rows++;
+		is->na += is->bench.rows[i].na[0] != '\0';
+	}
+	fflush(is->out);
+	fsync(fileno(is->out));
+}
+
+/* 0, or -1: stopped within the group, which is not written. */
+static int one_group(struct sweep *is, unsigned variants)
+{
+	struct bench *bench = &is->bench;
+	int rc = 0;
+
+	bench_rows_between(bench, is->group * variants,
+			   (is->group + 1) * variants);
+	if (all_had(is)) {
+		is->skipped++;
+	} else {
+		rc = measure_group(bench->rows, bench->count, &bench->how);
+		if (rc == 0)
+			write_group(is);
+	}
+	bench_free(bench);
+	return rc;
+}
+
+static int run(struct sweep *is)
+{
+	const struct workload *workload = is->bench.workload;
+	const char *wrong = workload->prepare ? workload->prepare() : NULL;
+	unsigned variants = matrix_variants(&is->bench.matrix);
+	int rc = 0;
+
+	if (!wrong)
+		wrong = open_out(is);
+	if (wrong) {
+		complain(wrong);
+		return 1;
+	}
+	sweeping = is;
+	is->bench.how.progress = progress;
+	is->groups = matrix_size(&is->bench.matrix) / variants;
+	is->began_ns = clock_now();
+	measure_catch_signals();
+	for (; is->group < is->groups && rc == 0; is->group++)
+		rc = one_group(is, variants);
+	progress_end();
+	if (workload->finish)
+		workload->finish();
+	fclose(is->out);
+	printf("%s: %u of %u groups are in it; %u rows now, %u of them n/a\n",
+	       is->path, is->group - (rc != 0), is->groups, is->rows, is->na);
+	if (rc)
+		printf("stopped; --resume goes on\n");
+	return rc ? 130 : 0;
+}
+
+/* Takes --out and --resume from the words; the workload has the others. */
+static int own_options(struct sweep *is, int argc, char **argv)
+{
+	int i, kept = 0;
+
+	for (i = 0; i < argc; i++) {
+		if (strcmp(argv[i], "--resume") == 0)
+			is->resume = 1;
+		else if (strcmp(argv[i], "--out") == 0 && i + 1 < argc)
+			is->path = argv[++i];
+		else
+			argv[kept++] = argv[i];
+	}
+	return kept;
+}
+
+static int sweep_main(int argc, char **argv)
+{
+	static struct sweep is;
+	static char path[64];
+	const struct workload *workload;
+	const char *wrong;
+	int left;
+
+	if (argc == 2 && strcmp(argv[1], "--help") == 0)
+		return usage(stdout), 0;
+	if (argc < 2)
+		return usage(stderr);
+	workload = workload_named(argv[1]);
+	if (!workload)
+		return complain(why("\"%s\" is no workload: %s", argv[1],
+				    workload_names()));
+	env_gather(argc, argv);
+	snprintf(path, sizeof path, "%s.csv", workload->name);
+	is.path = path;
+	bench_start(&is.bench, workload, 1);
+	is.bench.how.seconds = 2;
+	is.bench.how.rounds = 15;
+	left = own_options(&is, argc - 2, argv + 2);
+	if (bench_parse(&is.bench, left, argv + 2) != 0)
+		return 2;
+	wrong = load_had(&is);
+	if (wrong)
+		return complain(wrong);
+	left = run(&is);
+	records_free(&is.had);
+	return left;
+}
+
+const struct command command_sweep = {
+	"sweep", "a whole matrix into a file; stops and resumes", sweep_main,
+};
