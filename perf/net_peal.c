@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* The same server on peal: recv, send in full, recv; nothing that a program
- * of yours would not write. */
+/*
+ * The same server on peal, nothing in it that a program of yours would not
+ * write: recv, send in full, recv; or, with NET_GROUP, one multishot receive
+ * per connection into buffers that all share, each sent in full and given back.
+ */
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <signal.h>
@@ -13,19 +16,28 @@
 
 enum { SQ_RECV = 27, SQ_SEND = 26 };
 
+#define BUFFERS	256u
+#define NONE	UINT16_MAX
+
 struct conn {
 	peal_fd fd;
 	unsigned index;
+	uint16_t first, last;	/* buffers of the group that wait to be sent */
+	uint8_t ended;		/* nothing comes any more */
 };
 
 static const struct net_job *job;
 static struct peal_ring *the_ring;
 static struct conn *conns;
-static char *buffers;
+static char *buffers;		/* one per connection, or the group's */
+static struct peal_group *group;
+static uint32_t lens[BUFFERS];	/* bytes in a buffer of the group */
+static uint16_t next[BUFFERS];	/* the one behind it */
 static unsigned used, free_count;
 static unsigned *free_conns;
 
-static peal_handler on_accepted, on_received, on_sent, on_closed;
+static peal_handler on_accepted, on_received, on_sent, on_closed,
+	on_group_received, on_group_sent;
 
 static void must(const char *what, int64_t result)
 {
@@ -40,8 +52,12 @@ static char *buffer_of(const struct conn *conn)
 
 static void receive(struct peal_ring *ring, struct conn *conn)
 {
-	must("recv", peal_recv(ring, conn->fd, buffer_of(conn), job->chunk, 0,
-			       0, on_received, conn));
+	if (group)
+		must("recv", peal_recv_multishot(ring, conn->fd, group, 0, 0,
+						 on_group_received, conn));
+	else
+		must("recv", peal_recv(ring, conn->fd, buffer_of(conn),
+				       job->chunk, 0, 0, on_received, conn));
 }
 
 static void on_accepted(struct peal_ring *ring,
@@ -54,6 +70,8 @@ static void on_accepted(struct peal_ring *ring,
 	conn = &conns[free_count ? free_conns[--free_count] : used++];
 	conn->index = (unsigned)(conn - conns);
 	conn->fd = (peal_fd)done->result;
+	conn->first = conn->last = NONE;
+	conn->ended = 0;
 	setsockopt(conn->fd, IPPROTO_TCP, TCP_NODELAY, &yes, sizeof yes);
 	job->page->accepted++;
 	receive(ring, conn);
@@ -99,6 +117,68 @@ static void on_sent(struct peal_ring *ring, const struct peal_completion *done)
 		receive(ring, done->ctx);
 }
 
+/* --- with a group ------------------------------------------------------------ */
+
+static void send_first(struct peal_ring *ring, struct conn *conn)
+{
+	must("send", peal_send_full(ring, conn->fd,
+				    buffers + conn->first * job->chunk,
+				    lens[conn->first], 0, 0, on_group_sent,
+				    conn));
+}
+
+/* One after the other: two sends in flight could overtake each other. */
+static void queue_send(struct peal_ring *ring, struct conn *conn, void *buf,
+		       uint32_t len)
+{
+	uint16_t index = (uint16_t)(((char *)buf - buffers) /
+				    (ptrdiff_t)job->chunk);
+
+	lens[index] = len;
+	next[index] = NONE;
+	if (conn->first != NONE) {
+		next[conn->last] = index;
+		conn->last = index;
+		return;
+	}
+	conn->first = conn->last = index;
+	send_first(ring, conn);
+}
+
+static void on_group_received(struct peal_ring *ring,
+			      const struct peal_completion *done)
+{
+	struct conn *conn = done->ctx;
+
+	if (done->result > 0) {
+		job->page->bytes += (uint64_t)done->result;
+		if (job->stream)
+			peal_group_give_back(group, done->buf);
+		else
+			queue_send(ring, conn, done->buf,
+				   (uint32_t)done->result);
+	}
+	if (done->flags & PEAL_MORE)
+		return;
+	conn->ended = 1;
+	if (conn->first == NONE)
+		hang_up(ring, conn);
+}
+
+static void on_group_sent(struct peal_ring *ring,
+			  const struct peal_completion *done)
+{
+	struct conn *conn = done->ctx;
+	uint16_t sent = conn->first;
+
+	conn->first = next[sent];
+	peal_group_give_back(group, buffers + sent * job->chunk);
+	if (conn->first != NONE)
+		send_first(ring, conn);
+	else if (conn->ended)
+		hang_up(ring, conn);
+}
+
 /* --- counters, when the command asks for them ----------------------------- */
 
 static void answer(struct peal_ring *ring, void *ctx)
@@ -132,6 +212,16 @@ static void *map(size_t size)
 	return memory;
 }
 
+static void open_group(void)
+{
+	struct peal_group_options options = PEAL_GROUP_OPTIONS;
+
+	options.count = BUFFERS;
+	options.buf_size = (uint32_t)job->chunk;
+	options.memory = buffers;
+	must("group", peal_group_open(the_ring, &group, &options));
+}
+
 static void open_ring(unsigned variant)
 {
 	struct peal_ring_options options = PEAL_RING_OPTIONS;
@@ -150,12 +240,16 @@ void net_serve_peal(const struct net_job *given, unsigned variant)
 	job = given;
 	conns = map((job->connections + 8) * sizeof *conns);
 	free_conns = map((job->connections + 8) * sizeof *free_conns);
-	buffers = map((job->connections + 8) * job->chunk);
+	buffers = map((variant & NET_GROUP ? BUFFERS : job->connections + 8) *
+		      job->chunk);
 	open_ring(variant);
+	if (variant & NET_GROUP)
+		open_group();
 	must("accept", peal_accept_multishot(the_ring, job->listener, 0,
 					     on_accepted, NULL));
-	snprintf(setup, sizeof setup, "engine %s, recv and send_full, a "
-		 "buffer each", peal_ring_engine(the_ring));
+	snprintf(setup, sizeof setup, "engine %s, %s and send_full, %s",
+		 peal_ring_engine(the_ring), group ? "multishot recv" : "recv",
+		 group ? "256 buffers for all" : "a buffer each");
 	net_serving(job->page, setup);
 	must("run", peal_ring_run(the_ring));
 	net_cannot(job->page, "the ring had nothing to do");
