@@ -11,6 +11,7 @@
  */
 #include <string.h>
 #include "lib/buffers.h"
+#include "lib/lend.h"
 #include "lib/start.h"
 
 /* --- open and close ------------------------------------------------------ */
@@ -40,7 +41,19 @@ static void remove_member(struct peal_ring *ring, struct peal__member *member)
 int peal__memory_open(struct peal_ring *ring)
 {
 	ring->memory = peal__alloc(ring, sizeof *ring->memory, 64);
-	return ring->memory ? 0 : -ENOMEM;
+	if (!ring->memory)
+		return -ENOMEM;
+	if (!PEAL__WATCHES_LENT || open_lent(ring) == 0)
+		return 0;
+	peal__free(ring, ring->memory, sizeof *ring->memory);
+	return -ENOMEM;
+}
+
+/* The engine is there. */
+void peal__memory_watch(struct peal_ring *ring)
+{
+	if (PEAL__WATCHES_LENT && ring->engine->memory_add)
+		ring->looks |= LOOK_LENT;
 }
 
 /* The ring closes: nothing is in flight, the engine is still there. */
@@ -126,6 +139,11 @@ void peal__memory_forget(const struct peal_ring *ring, peal_fd fd)
 
 	if (hint->fd == fd)
 		hint->uses = 0;
+}
+
+int peal__memory_is_direct(const struct peal_ring *ring, peal_fd fd)
+{
+	return hint_of(ring, fd)->kind == KIND_DIRECT;
 }
 
 /* --- the form of an op --------------------------------------------------- */
@@ -267,15 +285,42 @@ void peal__memory_direct(struct peal_ring *ring)
 		look_set(ring, ring->looks | LOOK_DIRECT);
 }
 
+/* Will the kernel write to the row's buffer? */
+static int is_written(const struct peal__row *row)
+{
+	return !(row->flags & ROW_JOB) &&
+	       (row->opcode == PEAL__OP_READ ||
+		row->opcode == PEAL__OP_READ_FIXED ||
+		row->opcode == PEAL__OP_RECV);
+}
+
 /* Notes what a started op was lent. */
 void peal__memory_lend(struct peal_ring *ring, peal_op op, const void *buf,
 		       uint64_t len)
 {
+	uint32_t index = (uint32_t)((uint64_t)op & PEAL__ROW_MASK);
 	struct peal__lent *lent = ring->memory->lent;
 
-	if (lent)
-		lent[(uint64_t)op & PEAL__ROW_MASK] =
-			(struct peal__lent){ op, peal__addr(buf), len };
+	if (!lent)
+		return;
+	lent[index] = (struct peal__lent){ op, peal__addr(buf), len };
+	if (ring->looks & LOOK_LENT && is_written(&ring->rows[index]))
+		peal__poison(lent[index].addr, len);
+}
+
+/* Only where the sanitizer watches: a row ends. */
+void peal__memory_return(struct peal_ring *ring, const struct peal__row *row)
+{
+	const struct peal__lent *lent =
+		&ring->memory->lent[row - ring->rows];
+
+	if (!(ring->looks & LOOK_LENT) || lent->op != row->op ||
+	    !is_written(row))
+		return;
+	MUST(!peal__is_freed(lent->addr, lent->len),
+	     "its buffer was freed while it was lent",
+	     peal_opcode_name(row->opcode));
+	peal__unpoison(lent->addr, lent->len);
 }
 
 /* --- arenas -------------------------------------------------------------- */

@@ -14,7 +14,7 @@ enum {
 	LOOK_ARENA = 1 << 0,	/* the ring has arenas */
 	LOOK_DIRECT = 1 << 1,	/* it opened a file with O_DIRECT: no look at
 				 * sockets for that */
-	LOOK_LENT = 1 << 2	/* the address sanitizer watches */
+	LOOK_LENT = 1 << 2	/* the address sanitizer watches: lend.h */
 };
 
 #define PEAL__HINTS	4096u	/* fds remembered; a power of two */

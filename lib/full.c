@@ -104,7 +104,8 @@ int peal__full_step(struct peal_ring *ring, struct peal__row *row,
 		*result = asked & ROW_TIMEOUT ? -ETIMEDOUT : -ECANCELED;
 		return 0;
 	}
-	if (one == -EINVAL && is_read(row) && store->moved % DIRECT_LEAST) {
+	if (one == -EINVAL && is_read(row) && store->moved % DIRECT_LEAST &&
+	    peal__memory_is_direct(ring, row->fd)) {
 		*result = (int64_t)store->moved;
 		return 0;
 	}

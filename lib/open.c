@@ -301,6 +301,7 @@ int peal_ring_open(struct peal_ring **out_ring,
 		return rc;
 	}
 	start_clock(ring);
+	peal__memory_watch(ring);
 	peal__gate_set(ring, 0);
 	peal__ring_enlist(ring);
 	peal__sigpipe_block();

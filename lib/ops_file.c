@@ -32,11 +32,12 @@ peal_op peal_close(struct peal_ring *ring, peal_fd fd, unsigned flags,
 		   peal_handler *handler, void *ctx)
 {
 	struct peal__sqe *sqe;
+	peal_op op = peal__start(ring, &sqe, PEAL__OP_CLOSE, fd, flags,
+				 handler, ctx);
 
-	if (peal__unlikely(ring->looks))
+	if (op > 0)
 		peal__memory_forget(ring, fd);
-	return peal__start(ring, &sqe, PEAL__OP_CLOSE, fd, flags, handler,
-			   ctx);
+	return op;
 }
 
 peal_op peal_read(struct peal_ring *ring, peal_fd fd, void *buf, size_t len,

@@ -244,6 +244,8 @@ struct peal__look {
 };
 
 int peal__memory_open(struct peal_ring *ring);
+void peal__memory_watch(struct peal_ring *ring);
+void peal__memory_return(struct peal_ring *ring, const struct peal__row *row);
 void peal__memory_leave(struct peal_ring *ring);
 void peal__memory_close(struct peal_ring *ring);
 void peal__memory_explain(struct peal_ring *ring, FILE *out);
@@ -254,6 +256,7 @@ void peal__memory_lend(struct peal_ring *ring, peal_op op, const void *buf,
 		       uint64_t len);
 void peal__memory_forget(const struct peal_ring *ring, peal_fd fd);
 void peal__memory_direct(struct peal_ring *ring);
+int peal__memory_is_direct(const struct peal_ring *ring, peal_fd fd);
 uint32_t peal__memory_slot(const struct peal_ring *ring, uint64_t addr,
 			   uint64_t len);
 

@@ -7,6 +7,7 @@
 #ifndef PEAL_LIB_START_H
 #define PEAL_LIB_START_H
 
+#include "lib/lend.h"
 #include "lib/ring.h"
 
 /* The kernel moves at most this much in one call. */
@@ -90,6 +91,8 @@ peal__inline void peal__row_release(struct peal_ring *ring,
 {
 	peal_fd fd = row->fd;
 
+	if (PEAL__WATCHES_LENT)
+		peal__memory_return(ring, row);
 	if (fd < 0) {
 		peal__row_give_back(ring, row, index);
 		return;
