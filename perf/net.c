@@ -7,7 +7,7 @@
 #include "perf/workloads.h"
 
 #define AXES(sizes, many, some)						\
-	{ "mode", "echo", "echo,stream", "echo,stream", 0,		\
+	{ "traffic", "echo", "echo,stream", "echo,stream", 0,		\
 	  "send back what comes, or throw it away" },			\
 	{ "size", sizes, NULL, "64,1k,16k,64k", 0,			\
 	  "bytes of a message, at most 16M" },				\

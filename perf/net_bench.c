@@ -104,7 +104,7 @@ static const char *net_open(void **out_state, unsigned which,
 	const char *wrong;
 
 	job.connections = (unsigned)case_number(at, "connections");
-	job.stream = options.stream = case_is(at, "mode", "stream");
+	job.stream = options.stream = case_is(at, "traffic", "stream");
 	if (job.chunk < LEAST_CHUNK)
 		job.chunk = LEAST_CHUNK;
 	if (way->most && job.connections > way->most)

@@ -93,7 +93,7 @@ between()
 	"$perf" net $short --connections 4 --verify --csv "$work/net" --quiet
 	"$perf" net $short --connections 4 --size 100k --verify \
 		--csv "$work/large" --quiet
-	"$perf" net $short --connections 2 --mode stream --size 16k \
+	"$perf" net $short --connections 2 --traffic stream --size 16k \
 		--csv "$work/stream" --quiet
 	"$perf" models $short --connections 64 --busy 4 --csv "$work/models" \
 		--quiet
@@ -157,7 +157,7 @@ refused()
 }
 
 refused net_refuses_an_unknown_side net --side nobody
-refused net_refuses_an_unknown_mode net --mode whisper
+refused net_refuses_an_unknown_traffic net --traffic whisper
 refused net_refuses_an_unknown_option net --colour red
 refused models_refuses_a_size_that_is_none models --size many
 refused conns_refuses_an_unknown_side conns --side nobody
