@@ -5,6 +5,7 @@
 #include "perf/commands.h"
 
 static const struct command *const commands[] = {
+	&command_doctor,
 	&command_nop,
 	&command_file,
 	&command_net,
