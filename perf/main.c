@@ -15,6 +15,7 @@ static const struct command *const commands[] = {
 	&command_wake,
 	&command_sweep,
 	&command_compare,
+	&command_report,
 };
 
 #define COMMANDS (sizeof commands / sizeof *commands)

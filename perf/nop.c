@@ -173,6 +173,8 @@ static const char *peal_nop_run(void *state, struct slice *slice)
 			looked = 0;
 		}
 	}
+	if (slice->prove)
+		ours_look(&nop->ours);
 	nop->ours.ops += slice->ops;
 	return wrong;
 }

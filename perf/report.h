@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: MIT */
+/* What the parts of report share: groups of rows that do the same work. */
+#ifndef PEAL_PERF_REPORT_H
+#define PEAL_PERF_REPORT_H
+
+#include <stdio.h>
+#include "perf/records.h"
+#include "perf/stats.h"
+
+struct group {
+	const struct records *from;
+	char title[256];	/* the work: "block=4k depth=32 ..." */
+	unsigned *rows, count;
+	int reference;		/* a row; < 0: none has a number */
+};
+
+/* Which axes are variants is the workload's to say; of a workload that is not
+ * known, none. Returns how many; groups_free() them. */
+unsigned groups_make(const struct records *from, struct group **out_groups);
+void groups_free(struct group *groups, unsigned count);
+/* "peal plain fd": the side and its variants. */
+void group_label(const struct group *group, unsigned row, char *to,
+		 size_t size);
+int records_is_variant(const struct records *from, unsigned axis);
+/* Has axis number axis (from 0) more than one value? */
+int records_varies(const struct records *from, unsigned axis);
+
+/* Plots of all groups: of a number axis that varies against CPU, else bars. */
+void plots_write(const struct records *from, const struct group *groups,
+		 unsigned count, const char *directory, unsigned index,
+		 int with_gnuplot, FILE *report);
+
+#endif
