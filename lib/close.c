@@ -104,7 +104,8 @@ static int drain(struct peal_ring *ring, uint64_t due_ns)
 {
 	int turned = 0;
 
-	while (peal__in_flight(ring) || peal__posts_waiting(ring)) {
+	while (peal__in_flight(ring) || peal__posts_waiting(ring) ||
+	       ring->after_first) {
 		uint64_t now;
 		int rc;
 

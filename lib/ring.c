@@ -4,7 +4,7 @@
  * handler.
  *
  *   turn:  write what is owed -> enter (submit and wait, one system call)
- *          -> posts -> ready queue -> completions -> timers
+ *          -> posts -> ready queue -> completions -> timers -> after.c
  *
  * The ready queue holds ops that finished without the engine: cancelled
  * sleeps, plain calls, counts. A row is given back before its handler runs,
@@ -285,7 +285,7 @@ static uint64_t wait_ns(struct peal_ring *ring, uint64_t timeout_ns)
 	uint64_t due;
 
 	if (ring->ready_head || ring->owed || ring->jobs_done ||
-	    ring->hungry || cq_ready(ring))
+	    ring->after_first || ring->hungry || cq_ready(ring))
 		return 0;
 	if (!(ring->wheel.count | ring->again) || !timeout_ns)
 		return timeout_ns;
@@ -370,6 +370,8 @@ int peal__turn(struct peal_ring *ring, uint64_t timeout_ns)
 	if (peal__unlikely(ring->again) &&
 	    peal__now(ring) >= ring->again_due_ns)
 		peal__cancel_again(ring);
+	if (ring->after_first)
+		peal__after_run(ring);
 	return (int)(ring->stats.completions + ring->stats.posts - before);
 }
 
@@ -396,7 +398,8 @@ int peal_ring_run(struct peal_ring *ring)
 		return -EDEADLK;
 	ring->running = 1;
 	while (rc >= 0 && !ring->stop &&
-	       (peal__in_flight(ring) || ring->holds || peal__posts_waiting(ring)))
+	       (peal__in_flight(ring) || ring->holds || ring->after_first ||
+		peal__posts_waiting(ring)))
 		rc = peal__turn(ring, PEAL_FOREVER);
 	if (rc >= 0)
 		rc = ring->stop;

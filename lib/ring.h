@@ -96,6 +96,7 @@ struct peal_ring {
 	uint32_t again;		/* rows with ROW_AGAIN */
 	uint64_t again_due_ns;	/* when their cancels are sent again */
 	uint64_t again_ns;	/* and how long after that: doubles */
+	struct peal_after_turn *after_first, **after_end;	/* after.c */
 	uint32_t draining;	/* rows of peal_close_drained() that wait */
 	uint32_t holds;
 	uint8_t running;
@@ -194,6 +195,9 @@ static inline uint64_t peal__now(struct peal_ring *ring)
 		peal__read_clock(ring);
 	return ring->now;
 }
+
+/* after.c */
+void peal__after_run(struct peal_ring *ring);
 
 /* time.c */
 void peal__timer_add(struct peal_ring *ring, struct peal__row *row,

@@ -3,7 +3,7 @@
  * peal-nbd's own header: every structure, and what the files offer each other.
  *
  * One thread, one ring. Handlers only note what happened and put their
- * connection on the server's work list; after each turn of the ring,
+ * connection on the server's work list; at the end of the turn of the ring,
  * connection_work() sends what is ready and parses what has arrived. So no
  * function ever re-enters another, and all replies that finished in one turn
  * leave in one send.
@@ -223,6 +223,7 @@ struct server {
 	struct connection *free_connections;
 	uint32_t active;
 	struct connection *work_first, *work_last;
+	struct peal_after_turn work;
 	uint8_t *receive_memory;
 	struct request *slot_memory;
 	uint16_t flags;		/* transmission flags */

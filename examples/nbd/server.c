@@ -33,6 +33,8 @@ enum {
 static peal_handler on_accepted, on_accept_again, on_tick, on_final_sync,
 	on_file_closed;
 
+static void work(struct peal_ring *ring, void *ctx);
+
 /* A connection on the work list gets connection_work() after this turn. */
 void server_work(struct server *server, struct connection *conn)
 {
@@ -45,10 +47,16 @@ void server_work(struct server *server, struct connection *conn)
 	else
 		server->work_first = conn;
 	server->work_last = conn;
+	server->work.fn = work;
+	server->work.ctx = server;
+	peal_ring_after_turn(server->ring, &server->work);
 }
 
-static void work(struct server *server)
+static void work(struct peal_ring *ring, void *ctx)
 {
+	struct server *server = ctx;
+
+	(void)ring;
 	while (server->work_first) {
 		struct connection *conn = server->work_first;
 
@@ -488,7 +496,6 @@ int server_serve(struct server *server)
 			log_error("the ring failed: %s", peal_strerror(ran));
 			return ran;
 		}
-		work(server);
 	}
 	if (log_is_verbose())
 		server_print_stats(server);

@@ -152,6 +152,31 @@ void peal_ring_hold(struct peal_ring *ring);
  */
 void peal_ring_release(struct peal_ring *ring);
 
+struct peal_after_turn {
+	void (*fn)(struct peal_ring *ring, void *ctx);
+	void *ctx;
+	struct peal_after_turn *next;	/* the ring's, and waiting too; 0 */
+	int waiting;
+};
+
+/*
+ * Calls after->fn once, at the end of this turn, when all handlers of the turn
+ * have run: for what is better done once than by each of them, such as sending
+ * the replies that have become ready. Outside of a turn, or inside such a
+ * function: at the end of the next turn, which does not wait then. A second
+ * call before fn was called changes nothing.
+ *   after    fn and ctx set, the rest 0; lent
+ * Result     none
+ * Errors     none
+ * Lifetime   after is lent until fn is called, and is free again in it; a ring
+ *            that is closed calls what waits
+ * Thread     the ring's
+ * Engines    all
+ * Memory     none
+ */
+void peal_ring_after_turn(struct peal_ring *ring,
+			  struct peal_after_turn *after);
+
 /*
  * Refuses new ops (-ESHUTDOWN), cancels those in flight, runs their handlers
  * until all are done, then frees the ring. It drains because leaving a ring
