@@ -80,5 +80,6 @@
 #include "peal/group.h"
 #include "peal/work.h"
 #include "peal/memory.h"
+#include "peal/punts.h"
 
 #endif

@@ -17,6 +17,7 @@
 #include "peal/ring.h"
 
 struct peal_arena;
+struct peal_punts;
 
 /* user_data that is no handle: an engine's own entries, and cancels that the
  * ring sends for itself (with the target's handle below the top bit, whose row
@@ -80,6 +81,10 @@ struct peal__engine {
 			  uint32_t first);
 	void (*memory_remove)(struct peal_ring *ring,
 			      struct peal_arena *arena, uint32_t first);
+
+	/* What went to the kernel's workers, into what is zeroed. NULL: the
+	 * engine has none. */
+	void (*punts)(struct peal_ring *ring, struct peal_punts *out);
 
 	/* Makes a group known to an engine that takes buffers from a ring of
 	 * them (group->bufs): -EINVAL: not here. Then, and where these are

@@ -139,6 +139,20 @@ void peal_ring_explain(struct peal_ring *ring, FILE *out)
 	explain_disabled(ring, out);
 }
 
+void peal_ring_punts(struct peal_ring *ring, struct peal_punts *out_punts)
+{
+	struct peal_punts now = { .why = "this engine gives nothing to "
+					 "workers of the kernel" };
+	uint32_t size = out_punts->size;
+
+	peal__must_own(ring, "ring_punts");
+	MUST(size >= sizeof size, "peal_punts.size is not set", "ring_punts");
+	now.size = size;
+	if (ring->engine->punts)
+		ring->engine->punts(ring, &now);
+	memcpy(out_punts, &now, size < sizeof now ? size : sizeof now);
+}
+
 void peal_ring_stats(struct peal_ring *ring, struct peal_stats *out_stats)
 {
 	uint32_t size = out_stats->size;

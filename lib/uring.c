@@ -233,6 +233,7 @@ static void uring_close(struct peal_ring *ring)
 	struct peal__uring *uring = ring->engine_state;
 	int busy = disarm(ring, uring);
 
+	peal__uring_punts_close(ring);
 	peal__uring_unmap(uring);
 	close(uring->wake_fd);
 	if (uring->notify_fd >= 0)
@@ -322,6 +323,7 @@ const struct peal__engine peal__uring_engine = {
 	.explain = peal__uring_explain,
 	.memory_add = peal__uring_memory_add,
 	.memory_remove = peal__uring_memory_remove,
+	.punts = peal__uring_punts,
 	.group_open = peal__uring_group_open,
 	.group_close = peal__uring_group_close,
 };

@@ -21,6 +21,7 @@ struct peal__uring {
 	int notify_fd;			/* for a foreign loop; -1: none yet */
 	int wake_fd;
 	int wake_armed;
+	struct peal__punts *punts;	/* NULL: not counted; uring_punts.c */
 	int has_buffers;		/* a table for registered memory */
 	uint64_t wake_value;
 	int no_bufring;			/* or no multishot receive */
@@ -37,6 +38,10 @@ void peal__uring_unmap(struct peal__uring *uring);
 /* uring_group.c */
 int peal__uring_group_open(struct peal_ring *ring, struct peal_group *group);
 void peal__uring_group_close(struct peal_ring *ring, struct peal_group *group);
+
+/* uring_punts.c */
+void peal__uring_punts(struct peal_ring *ring, struct peal_punts *out);
+void peal__uring_punts_close(struct peal_ring *ring);
 
 /* uring_probe.c */
 int peal__uring_probe(struct peal_ring *ring, struct peal__uring *uring);
