@@ -117,7 +117,7 @@ static int open_systemd(struct server *server)
 		if (getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listening,
 			       &len) || !listening) {
 			log_error("LISTEN_FDS=%ld, but fd %d is no listening "
-				  "socket", count, fd);
+				  "socket", count, (int)fd);
 			return -EINVAL;
 		}
 		add_listener(server, fd);
@@ -180,9 +180,9 @@ static int open_unix(struct server *server, const char *path)
 	int fd, tries = 0;
 
 	if (strlen(path) >= sizeof(addr.sun_path)) {
-		log_error("--unix %s: %zu bytes, a unix socket's path has at "
-			  "most %zu", path, strlen(path),
-			  sizeof(addr.sun_path) - 1);
+		log_error("--unix %s: %u bytes, a unix socket's path has at "
+			  "most %u", path, (unsigned)strlen(path),
+			  (unsigned)sizeof(addr.sun_path) - 1);
 		return -ENAMETOOLONG;
 	}
 	strcpy(addr.sun_path, path);
