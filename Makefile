@@ -4,7 +4,8 @@
 # make demo       a real server, loaded by foreign clients (about 30 s)
 # make check      every test; SAN=address,undefined for a sanitizer build
 # make check-kernel-6.1   the tests under Debian's Linux 6.1, in qemu
-# make windows    build/windows/libpeal.a, by mingw-w64
+# make windows    build/windows/: library, programs, tests, by mingw-w64
+# make check-windows  those tests and programs under Wine
 # make perf       peal-perf's short round: peal beside bare liburing
 # make install    PREFIX=/usr/local DESTDIR=
 # make V=1        show the commands
@@ -69,16 +70,31 @@ perf_cxx := $(filter-out $(perf_not),$(wildcard perf/*.cc))
 test_src := $(wildcard test/unit_*.c test/conform_*.c test/fault_*.c \
 	test/proof_*.c)
 help_src := $(filter-out $(test_src),$(wildcard test/*.c))
+# The tests' and the programs' own calls, as far as Windows lacks them, are in
+# test/windows; its headers stand in for POSIX's. The library sees none of it.
+ifdef WINDOWS
+EXE := .exe
+test_src := $(wildcard test/conform_*.c)
+nbd_src := $(filter-out examples/nbd/process.c,$(nbd_src)) \
+	examples/nbd/windows/process.c
+help_src := test/harness.c test/harness_io.c \
+	$(filter-out test/windows/posix_program.c,$(wildcard test/windows/*.c))
+calls_src := $(wildcard test/windows/posix_*.c)
+CHECK_LIBS :=
+JEMALLOC_LIBS :=
+$(BUILD)/obj/test/%.o $(BUILD)/obj/examples/%.o: \
+	INC := -Itest/windows $(INC) -D_FILE_OFFSET_BITS=64
+endif
 all_src  := $(lib_src) $(nbd_src) $(ex_src) $(perf_src) $(steps_src) \
 	$(test_src) $(help_src)
 
 obj = $(patsubst %,$(BUILD)/obj/%.o,$(basename $(1)))
 lib := $(BUILD)/libpeal.a
-nbd := $(BUILD)/bin/peal-nbd
-examples := $(patsubst examples/%.c,$(BUILD)/examples/%,$(ex_src))
+nbd := $(BUILD)/bin/peal-nbd$(EXE)
+examples := $(patsubst examples/%.c,$(BUILD)/examples/%$(EXE),$(ex_src))
 perf := $(BUILD)/bin/peal-perf
 steps := $(BUILD)/perf/floor_steps
-tests := $(patsubst test/%.c,$(BUILD)/test/%,$(test_src))
+tests := $(patsubst test/%.c,$(BUILD)/test/%$(EXE),$(test_src))
 
 .PHONY: all lib examples tests peal-perf perf check demo install clean FORCE
 .DELETE_ON_ERROR:
@@ -103,12 +119,13 @@ $(lib): $(call obj,$(lib_src))
 	$(call say,AR,$@)
 	$(Q)rm -f $@ && $(AR) rcs $@ $^
 
-$(nbd): $(call obj,$(nbd_src)) $(lib)
+$(nbd): $(call obj,$(nbd_src) $(calls_src)) $(lib)
 	@mkdir -p $(@D)
 	$(call say,LD,$@)
 	$(Q)$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS)
 
-$(BUILD)/examples/%: $(BUILD)/obj/examples/%.o $(lib)
+$(BUILD)/examples/%$(EXE): $(BUILD)/obj/examples/%.o $(call obj,$(calls_src)) \
+		$(lib)
 	@mkdir -p $(@D)
 	$(call say,LD,$@)
 	$(Q)$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS)
@@ -135,7 +152,7 @@ $(steps): $(call obj,$(steps_src)) $(lib)
 	$(call say,LD,$@)
 	$(Q)$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS)
 
-$(BUILD)/test/%: $(BUILD)/obj/test/%.o $(call obj,$(help_src)) $(lib)
+$(BUILD)/test/%$(EXE): $(BUILD)/obj/test/%.o $(call obj,$(help_src)) $(lib)
 	@mkdir -p $(@D)
 	$(call say,LD,$@)
 	$(Q)$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS) $(CHECK_LIBS) \
@@ -155,7 +172,7 @@ fuzz: $(fuzz)
 	@$(fuzz) --seed $(SEED) --seconds $(SECONDS) \
 		$(if $(ENGINE),--engine $(ENGINE))
 
-tests: $(tests) $(fuzz)
+tests: $(tests) $(if $(WINDOWS),,$(fuzz))
 
 check: packages
 	@$(MAKE) --no-print-directory all tests $(steps) SAN=$(SAN) BUILD=$(BUILD)
@@ -185,7 +202,13 @@ WINDOWS_MAKE = $(MAKE) --no-print-directory WINDOWS=1 CC=$(MINGW)gcc \
 	AR=$(MINGW)ar BUILD=$(BUILD)/windows SAN=
 .PHONY: windows
 windows:
-	@$(WINDOWS_MAKE) lib
+	+@$(WINDOWS_MAKE) lib examples tests $(BUILD)/windows/bin/peal-nbd.exe
+
+.PHONY: check-windows
+check-windows:
+	@test/packages windows
+	@$(MAKE) --no-print-directory windows
+	@BUILD=$(BUILD)/windows WINDOWS=1 test/run '$(GLOB)'
 
 demo:
 	@examples/nbd/demo
@@ -220,4 +243,5 @@ install: lib $(nbd)
 clean:
 	rm -rf build compile_commands.json
 
--include $(patsubst %,$(BUILD)/obj/%.d,$(basename $(all_src) $(perf_cxx)))
+-include $(patsubst %,$(BUILD)/obj/%.d,$(basename $(all_src) $(calls_src) \
+	$(perf_cxx)))

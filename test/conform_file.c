@@ -181,12 +181,12 @@ TEST(write_of_nothing_finishes_with_zero)
 TEST(write_beyond_four_gib_lands_there)
 {
 	int fd = make_file("f", "", 0);
-	uint64_t far = (UINT64_C(5) << 30) + 123;
+	uint64_t offset = (UINT64_C(5) << 30) + 123;
 	char buf[16];
 
-	ck_result(write_at(fd, text, 16, far), 16);
-	ck_assert_int_eq(lseek(fd, 0, SEEK_END), (off_t)far + 16);
-	ck_result(read_at(fd, buf, 16, far), 16);
+	ck_result(write_at(fd, text, 16, offset), 16);
+	ck_assert_int_eq(lseek(fd, 0, SEEK_END), (off_t)offset + 16);
+	ck_result(read_at(fd, buf, 16, offset), 16);
 	ck_assert_mem_eq(buf, text, 16);
 	ck_result(read_at(fd, buf, 1, 123), 1);
 	ck_assert_int_eq(buf[0], 0);

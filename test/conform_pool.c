@@ -144,11 +144,11 @@ TEST(seek_past_the_end_is_enxio)
 TEST(seek_beyond_four_gib_gives_the_whole_offset)
 {
 	int fd = make_file("large", "", 0);
-	const int64_t far = INT64_C(5) << 30;
+	const int64_t offset = INT64_C(5) << 30;
 
-	ck_assert_int_eq(pwrite(fd, "data", 4, far), 4);
-	ck_result(finish(peal_seek_hole(ring, fd, (uint64_t)far, 0, on_done,
-					NULL)), far + 4);
+	ck_assert_int_eq(pwrite(fd, "data", 4, offset), 4);
+	ck_result(finish(peal_seek_hole(ring, fd, (uint64_t)offset, 0, on_done,
+					NULL)), offset + 4);
 }
 
 TEST(seek_in_a_pipe_is_espipe)
