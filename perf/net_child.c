@@ -46,6 +46,19 @@ static int close_the_rest(int listener)
 	return (int)syscall(SYS_close_range, 4, ~0u, 0);
 }
 
+/* jemalloc's, if the program is linked with it. */
+extern int mallctl(const char *, void *, size_t *, void *, size_t)
+	__attribute__((weak));
+
+/* What the command had freed and a server takes would not count as the
+ * server's: it goes back to the system first. */
+static void forget_freed_memory(void)
+{
+	malloc_trim(0);
+	if (mallctl)		/* 4096: every arena */
+		mallctl("arena.4096.purge", NULL, NULL, NULL, 0);
+}
+
 static _Noreturn void run_server(const struct net_way *way,
 				 const struct net_job *job, pid_t parent)
 {
@@ -57,7 +70,7 @@ static _Noreturn void run_server(const struct net_way *way,
 	if (close_the_rest(job->listener) < 0)
 		net_cannot(job->page, "close_range: %s", strerror(errno));
 	own.listener = 3;
-	malloc_trim(0);		/* what the command had freed is not new */
+	forget_freed_memory();
 	signal(SIGINT, SIG_IGN);	/* the command ends us */
 	signal(SIGPIPE, SIG_IGN);
 	way->serve(&own, way->variant);
