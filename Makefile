@@ -86,7 +86,7 @@ $(BUILD)/obj/test/%.o $(BUILD)/obj/examples/%.o: \
 	INC := -Itest/windows $(INC) -D_FILE_OFFSET_BITS=64
 endif
 all_src  := $(lib_src) $(nbd_src) $(ex_src) $(perf_src) $(steps_src) \
-	$(test_src) $(help_src)
+	$(test_src) $(help_src) $(wildcard test/fuzz/*.c)
 
 obj = $(patsubst %,$(BUILD)/obj/%.o,$(basename $(1)))
 lib := $(BUILD)/libpeal.a

@@ -78,6 +78,7 @@
 #include "peal/file.h"
 #include "peal/net.h"
 #include "peal/group.h"
+#include "peal/direct.h"
 #include "peal/work.h"
 #include "peal/memory.h"
 #include "peal/punts.h"

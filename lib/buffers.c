@@ -11,6 +11,7 @@
  */
 #include <string.h>
 #include "lib/buffers.h"
+#include "lib/direct.h"
 #include "lib/lend.h"
 #include "lib/start.h"
 
@@ -115,12 +116,14 @@ uint32_t peal__memory_slot(const struct peal_ring *ring, uint64_t addr,
 	return member ? slot_in(member, addr, len) : PEAL__NO_SLOT;
 }
 
-static const struct peal__hint *hint_of(const struct peal_ring *ring,
-					peal_fd fd)
+const struct peal__hint *peal__memory_hint(const struct peal_ring *ring,
+					   peal_fd fd)
 {
 	struct peal__hint *hint =
 		&ring->memory->hints[(uint32_t)fd & (PEAL__HINTS - 1)];
 
+	if (peal_fd_is_direct(fd))
+		return peal__direct_hint(ring, fd);
 	if (peal__likely(hint->fd == fd && hint->uses)) {
 		hint->uses--;
 		return hint;
@@ -143,7 +146,7 @@ void peal__memory_forget(const struct peal_ring *ring, peal_fd fd)
 
 int peal__memory_is_direct(const struct peal_ring *ring, peal_fd fd)
 {
-	return hint_of(ring, fd)->kind == KIND_DIRECT;
+	return peal__memory_hint(ring, fd)->kind == KIND_DIRECT;
 }
 
 /* --- the form of an op --------------------------------------------------- */
@@ -238,7 +241,7 @@ static int is_misaligned(const struct peal_ring *ring, peal_fd fd,
 	uint64_t was = addr, need;
 
 	peal__memory_forget(ring, fd);
-	hint = hint_of(ring, fd);
+	hint = peal__memory_hint(ring, fd);
 	if (!off_grid(hint, addr, len, offset))
 		return 0;
 	need = UINT64_C(1) << hint->memory_log2;
@@ -269,7 +272,7 @@ int peal__memory_look(struct peal_ring *ring, struct peal__look *look,
 		return 0;
 	member = member_of(ring, addr, len);
 	if (member || ring->looks & LOOK_DIRECT) {
-		hint = hint_of(ring, fd);
+		hint = peal__memory_hint(ring, fd);
 		if (peal__unlikely(off_grid(hint, addr, len, offset)) &&
 		    is_misaligned(ring, fd, addr, len, offset))
 			return -EINVAL;

@@ -10,6 +10,7 @@
  * Leaving a ring does not stop the kernel from writing into the program's
  * buffers, so a ring with ops in flight is never freed.
  */
+#include "lib/direct.h"
 #include "lib/groups.h"
 #include "lib/start.h"
 
@@ -144,6 +145,7 @@ int peal_ring_close(struct peal_ring *ring, uint64_t timeout_ns)
 	peal__posts_settle(ring);
 	peal__memory_leave(ring);
 	peal__groups_close(ring);
+	peal__direct_close(ring);
 	ring->engine->close(ring);
 	peal__memory_close(ring);
 	peal__jobs_close(ring);

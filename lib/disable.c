@@ -19,6 +19,7 @@ static const char *const names[FEATURE_COUNT] = {
 	[FEATURE_FIXED] = "fixed",
 	[FEATURE_BUFRING] = "bufring",
 	[FEATURE_BUNDLE] = "bundle",
+	[FEATURE_DIRECT] = "direct",
 };
 
 const char *peal__feature_name(unsigned feature)

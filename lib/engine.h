@@ -86,6 +86,12 @@ struct peal__engine {
 	 * engine has none. */
 	void (*punts)(struct peal_ring *ring, struct peal_punts *out);
 
+	/* A table of so many direct descriptors, all free; without it, files in
+	 * it closed; one of them closed. NULL: the engine has none. */
+	int (*files_open)(struct peal_ring *ring, uint32_t count);
+	void (*files_close)(struct peal_ring *ring);
+	void (*files_drop)(struct peal_ring *ring, uint32_t slot);
+
 	/* Makes a group known to an engine that takes buffers from a ring of
 	 * them (group->bufs): -EINVAL: not here. Then, and where these are
 	 * NULL, the library does it: see groups.h. */

@@ -2,6 +2,7 @@
 /* What the library says about itself: reasons, the dump, the statistics. */
 #include <stdarg.h>
 #include <string.h>
+#include "lib/direct.h"
 #include "lib/groups.h"
 #include "lib/work.h"
 
@@ -67,7 +68,9 @@ static void dump_row(struct peal_ring *ring, const struct peal__row *row,
 	uint64_t age = (uint64_t)(uint32_t)(now_ms - row->started_ms) << 20;
 
 	fprintf(out, "  %-13s", peal_opcode_name(row->opcode));
-	if (row->fd >= 0)
+	if (peal_fd_is_direct(row->fd))
+		fprintf(out, " direct %-2d", row->fd - PEAL__DIRECT_FD);
+	else if (row->fd >= 0)
 		fprintf(out, " fd %-6d", row->fd);
 	else
 		fprintf(out, " %-9s", "-");
@@ -134,6 +137,7 @@ void peal_ring_explain(struct peal_ring *ring, FILE *out)
 		ring->max_ops, sizeof(struct peal__row));
 	fprintf(out, "max_posts      %u\n", ring->post_mask + 1);
 	ring->engine->explain(ring, out);
+	peal__direct_explain(ring, out);
 	peal__memory_explain(ring, out);
 	explain_pool(ring, out);
 	explain_disabled(ring, out);

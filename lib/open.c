@@ -2,6 +2,7 @@
 /* Opening a ring: options, the choice of the engine, memory. */
 #include <stdlib.h>
 #include <string.h>
+#include "lib/direct.h"
 #include "lib/start.h"
 
 #define DEFAULT_ENTRIES	256u
@@ -262,6 +263,20 @@ static void close_memory(struct peal_ring *ring)
 	peal__table_close(ring);
 }
 
+static int open_direct(struct peal_ring *ring,
+		       const struct peal_ring_options *options)
+{
+	int rc = peal__direct_open(ring, options->direct_fds);
+
+	if (rc < 0) {
+		peal__reason("the allocator had no room for %u direct "
+			     "descriptors: lower options.direct_fds",
+			     options->direct_fds);
+		ring->engine->close(ring);
+	}
+	return rc;
+}
+
 static void start_clock(struct peal_ring *ring)
 {
 	peal__read_clock(ring);
@@ -293,6 +308,8 @@ int peal_ring_open(struct peal_ring **out_ring,
 		rc = open_memory(ring, &options);
 	if (rc == 0) {
 		rc = open_engine(ring, &options, asked, by);
+		if (rc == 0)
+			rc = open_direct(ring, &options);
 		if (rc < 0)
 			close_memory(ring);
 	}

@@ -1,12 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 /* File operations: each fills one entry. */
 #include <fcntl.h>
+#include "lib/direct.h"
 #include "lib/start.h"
 
 /* fallocate(2)'s modes and renameat2's friends, the kernel's numbers */
 #define MODE_KEEP_SIZE	0x01u
 #define MODE_PUNCH_HOLE	0x02u
 #define MODE_ZERO_RANGE	0x10u
+
+#ifndef O_DIRECT
+#define O_DIRECT	0		/* a system without it */
+#endif
 
 _Static_assert(sizeof(struct peal_stat) == 256, "statx's layout");
 
@@ -15,8 +20,8 @@ peal_op peal_open(struct peal_ring *ring, peal_fd dirfd, const char *path,
 		  peal_handler *handler, void *ctx)
 {
 	struct peal__sqe *sqe;
-	peal_op op = peal__start(ring, &sqe, PEAL__OP_OPENAT, dirfd, flags,
-				 handler, ctx);
+	peal_op op = peal__start(ring, &sqe, PEAL__OP_OPENAT, dirfd,
+				 flags & ~PEAL_DIRECT, handler, ctx);
 
 	if (op < 0)
 		return op;
@@ -25,6 +30,11 @@ peal_op peal_open(struct peal_ring *ring, peal_fd dirfd, const char *path,
 	sqe->addr = peal__addr(path);
 	sqe->len = mode;
 	sqe->op_flags = (uint32_t)(open_flags | O_CLOEXEC);
+	if (peal__direct_can(ring, PEAL__OP_OPENAT, flags)) {
+		peal__direct_wish(ring, op, sqe);
+		ring->rows[(uint64_t)op & PEAL__ROW_MASK].arg =
+			(open_flags & O_DIRECT) != 0;
+	}
 	return op;
 }
 
@@ -37,6 +47,10 @@ peal_op peal_close(struct peal_ring *ring, peal_fd fd, unsigned flags,
 
 	if (op > 0)
 		peal__memory_forget(ring, fd);
+	if (op > 0 && peal_fd_is_direct(fd))
+		peal__direct_close_fill(ring, &ring->rows[(uint64_t)op &
+							  PEAL__ROW_MASK],
+					sqe);
 	return op;
 }
 
@@ -271,5 +285,9 @@ peal_op peal_splice(struct peal_ring *ring, peal_fd fd_in, uint64_t off_in,
 	sqe->len = peal__len(len);
 	sqe->op_flags = splice_flags;
 	sqe->file_index = (uint32_t)fd_in;
+	if (peal_fd_is_direct(fd_in)) {
+		sqe->op_flags |= PEAL__SPLICE_FD_IN_FIXED;
+		sqe->file_index -= PEAL__DIRECT_FD;
+	}
 	return op;
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* nop, poll, and ops that complete many times. */
+#include "lib/direct.h"
 #include "lib/start.h"
 
 peal_op peal_nop(struct peal_ring *ring, unsigned flags,
@@ -48,13 +49,17 @@ peal_op peal__start_multishot(struct peal_ring *ring, unsigned opcode,
 {
 	struct peal__sqe *sqe;
 	struct peal__row *row;
-	peal_op op = peal__start(ring, &sqe, opcode, fd, flags, handler, ctx);
+	unsigned given = opcode == PEAL__OP_ACCEPT ? flags & ~PEAL_DIRECT
+						   : flags;
+	peal_op op = peal__start(ring, &sqe, opcode, fd, given, handler, ctx);
 
 	if (op < 0)
 		return op;
 	row = &ring->rows[(uint64_t)op & PEAL__ROW_MASK];
 	row->flags |= ROW_MULTI;
-	row->entry_flags = (uint8_t)flags;
+	row->entry_flags = (uint8_t)given;
+	if (opcode == PEAL__OP_ACCEPT && peal__direct_can(ring, opcode, flags))
+		row->entry_flags |= ENTRY_DIRECT;
 	if (ring->no_multishot)
 		row->flags |= ROW_ONESHOT;
 	row->arg = arg;
@@ -65,6 +70,8 @@ peal_op peal__start_multishot(struct peal_ring *ring, unsigned opcode,
 void peal__multishot_fill(const struct peal__row *row, struct peal__sqe *sqe)
 {
 	sqe->op_flags = row->arg;
+	if (row->entry_flags & ENTRY_DIRECT)
+		peal__direct_aim(sqe);
 	if (row->flags & ROW_ONESHOT)
 		return;
 	if (row->opcode == PEAL__OP_ACCEPT)

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Socket operations: each fills one entry. Sends carry MSG_NOSIGNAL. */
+#include "lib/direct.h"
 #include "lib/start.h"
 
 peal_op peal_socket(struct peal_ring *ring, int domain, int type,
@@ -8,14 +9,16 @@ peal_op peal_socket(struct peal_ring *ring, int domain, int type,
 {
 	struct peal__sqe *sqe;
 	/* There is no fd yet; the domain comes to stand in its place. */
-	peal_op op = peal__start(ring, &sqe, PEAL__OP_SOCKET, -1, flags,
-				 handler, ctx);
+	peal_op op = peal__start(ring, &sqe, PEAL__OP_SOCKET, -1,
+				 flags & ~PEAL_DIRECT, handler, ctx);
 
 	if (op < 0)
 		return op;
 	sqe->fd = domain;
 	sqe->off = (uint32_t)(type | SOCK_CLOEXEC);
 	sqe->len = (uint32_t)protocol;
+	if (peal__direct_can(ring, PEAL__OP_SOCKET, flags))
+		peal__direct_wish(ring, op, sqe);
 	return op;
 }
 
@@ -46,14 +49,16 @@ peal_op peal_accept(struct peal_ring *ring, peal_fd fd,
 		    unsigned flags, peal_handler *handler, void *ctx)
 {
 	struct peal__sqe *sqe;
-	peal_op op = peal__start(ring, &sqe, PEAL__OP_ACCEPT, fd, flags,
-				 handler, ctx);
+	peal_op op = peal__start(ring, &sqe, PEAL__OP_ACCEPT, fd,
+				 flags & ~PEAL_DIRECT, handler, ctx);
 
 	if (op < 0)
 		return op;
 	sqe->off = peal__addr(addr_len);
 	sqe->addr = peal__addr(addr);
 	sqe->op_flags = SOCK_CLOEXEC;
+	if (peal__direct_can(ring, PEAL__OP_ACCEPT, flags))
+		peal__direct_wish(ring, op, sqe);
 	return op;
 }
 

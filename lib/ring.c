@@ -10,6 +10,7 @@
  * sleeps, plain calls, counts. A row is given back before its handler runs,
  * so a handler may start the next op in it.
  */
+#include "lib/direct.h"
 #include "lib/groups.h"
 #include "lib/start.h"
 
@@ -105,6 +106,21 @@ static void tell_bundle(struct peal_ring *ring, struct peal__row *row,
 	}
 }
 
+/* Ops whose completions are not what the engine says. 1: nothing to tell. */
+static int step(struct peal_ring *ring, struct peal__row *row, int64_t *result,
+		uint32_t *flags, void **buf)
+{
+	if (row->entry_flags & ENTRY_DIRECT)
+		*result = peal__direct_result(ring, row, *result);
+	if (!peal__row_has_group(row))
+		return 0;
+	if (peal__group_step(ring, row, result, flags, buf))
+		return 1;
+	if (*buf && row->arg & GROUP_ARG_BUNDLE)
+		tell_bundle(ring, row, result, buf);
+	return 0;
+}
+
 /* What ends with a row, before its handler is told. */
 static void end_row(struct peal_ring *ring, struct peal__row *row,
 		    int64_t result)
@@ -131,13 +147,11 @@ int64_t peal__complete(struct peal_ring *ring, struct peal__row *row,
 {
 	void *buf = NULL;
 
-	if (peal__row_has_group(row) &&
-	    peal__group_step(ring, row, &result, &flags, &buf))
+	if (row->entry_flags & (ENTRY_OWN | PEAL__SQE_BUFFER_SELECT) &&
+	    step(ring, row, &result, &flags, &buf))
 		return 0;
 	if (result < 0)
 		result = honest_error(row, result);
-	if (buf && row->arg & GROUP_ARG_BUNDLE)
-		tell_bundle(ring, row, &result, &buf);
 	if (flags & PEAL_MORE) {
 		finish_more(ring, row, result, flags | outcome_flags(row),
 			    buf);

@@ -54,6 +54,7 @@ enum peal__feature {
 	FEATURE_FIXED,
 	FEATURE_BUFRING,
 	FEATURE_BUNDLE,
+	FEATURE_DIRECT,
 	FEATURE_COUNT
 };
 
@@ -112,6 +113,8 @@ struct peal_ring {
 	uint32_t jobs_out;		/* given to the pool, not taken */
 	struct peal__pool *pool;
 	struct peal__memory *memory;	/* arenas: see buffers.c */
+	struct peal__direct *direct;	/* NULL: no table; see direct.c */
+	int direct_error;		/* why */
 	struct peal_group *groups[PEAL__MOST_GROUPS];
 	struct peal__wheel wheel;
 	struct peal_stats stats;
@@ -261,6 +264,9 @@ void peal__memory_lend(struct peal_ring *ring, peal_op op, const void *buf,
 void peal__memory_forget(const struct peal_ring *ring, peal_fd fd);
 void peal__memory_direct(struct peal_ring *ring);
 int peal__memory_is_direct(const struct peal_ring *ring, peal_fd fd);
+struct peal__hint;
+const struct peal__hint *peal__memory_hint(const struct peal_ring *ring,
+					   peal_fd fd);
 uint32_t peal__memory_slot(const struct peal_ring *ring, uint64_t addr,
 			   uint64_t len);
 

@@ -140,6 +140,10 @@ void peal__soft_flush(struct peal_ring *ring)
 
 int peal__soft_start(struct peal_ring *ring, const struct peal__sqe *sqe)
 {
+	if (sqe->flags & PEAL__SQE_FIXED_FILE) {	/* of another ring */
+		peal__soft_complete(ring, sqe->user_data, -EBADF, 0);
+		return 1;
+	}
 	if (sqe->opcode != PEAL__OP_NOP)
 		return 0;
 	peal__soft_complete(ring, sqe->user_data,

@@ -143,6 +143,9 @@ enum peal__opcode {
 #define PEAL__CANCEL_FD		(1u << 1)
 #define PEAL__CANCEL_ANY	(1u << 2)
 
+/* op_flags of splice */
+#define PEAL__SPLICE_FD_IN_FIXED (1u << 31)
+
 /* peal__cqe.flags */
 #define PEAL__CQE_BUFFER	(1u << 0)
 #define PEAL__CQE_MORE		(1u << 1)
@@ -188,7 +191,10 @@ enum peal__opcode {
 /* io_uring_register() */
 #define PEAL__REGISTER_EVENTFD	4
 #define PEAL__UNREGISTER_EVENTFD 5
+#define PEAL__UNREGISTER_FILES	3
+#define PEAL__REGISTER_FILES_UPDATE 6
 #define PEAL__REGISTER_PROBE	8
+#define PEAL__REGISTER_FILES2	13
 #define PEAL__REGISTER_BUFFERS2	15
 #define PEAL__REGISTER_BUFFERS_UPDATE 16
 #define PEAL__REGISTER_IOWQ_MAX_WORKERS 19
@@ -197,5 +203,6 @@ enum peal__opcode {
 #define PEAL__REGISTER_PBUF_RING 22
 #define PEAL__UNREGISTER_PBUF_RING 23
 #define PEAL__REGISTER_CLONE_BUFFERS 30
+#define PEAL__RSRC_SPARSE	(1u << 0)
 
 #endif

@@ -8,6 +8,7 @@
  * before can be owed; a new op that finds no room is refused with -EAGAIN.
  */
 #include "lib/buffers.h"
+#include "lib/direct.h"
 #include "lib/groups.h"
 #include "lib/start.h"
 
@@ -24,8 +25,9 @@ static void ignore_fd(struct peal_ring *ring,
 	const struct peal__sqe entry = { .opcode = PEAL__OP_CLOSE,
 					 .fd = (int)done->result };
 
-	(void)ring;
-	if (done->result >= 0)
+	if (peal_fd_is_direct((peal_fd)done->result))
+		peal__direct_drop(ring, (peal_fd)done->result);
+	else if (done->result >= 0)
 		peal__blocking_run(&entry);
 }
 
@@ -55,9 +57,10 @@ void peal__gate_set(struct peal_ring *ring, uint32_t gate)
 			ring->open[0] &= ~(UINT64_C(1) << i);
 }
 
-static int start_slow_job(struct peal_ring *ring, unsigned opcode)
+/* A plain call cannot be made on a direct descriptor. */
+static int start_slow_job(struct peal_ring *ring, unsigned opcode, peal_fd fd)
 {
-	if (!peal__blocking_has(opcode))
+	if (!peal__blocking_has(opcode) || peal_fd_is_direct(fd))
 		return -EOPNOTSUPP;
 	return peal__row_new(ring) ? START_JOB : -EAGAIN;
 }
@@ -79,7 +82,7 @@ int peal__start_slow(struct peal_ring *ring, unsigned opcode, peal_fd fd,
 	if (ring->draining && fd >= 0 && peal__drain_has(ring, fd))
 		return -EBADF;
 	if (opcode != PEAL__OP_SLEEP && !peal__can(ring, opcode))
-		return start_slow_job(ring, opcode);
+		return start_slow_job(ring, opcode, fd);
 	if (opcode < PEAL__OP_KERNEL_COUNT && !peal__sq_room(ring) &&
 	    peal__sq_flush(ring) < 0)
 		return -EAGAIN;
@@ -182,6 +185,8 @@ static void fill_again(struct peal_ring *ring, struct peal__row *row,
 		break;
 	case PEAL__OP_CLOSE:
 		row->arg = ring->queues.sq_tail;
+		if (peal_fd_is_direct(row->fd))
+			peal__direct_close_fill(ring, row, sqe);
 		break;
 	default:
 		peal__full_write(ring, row, sqe);
@@ -199,14 +204,15 @@ void peal__start_again(struct peal_ring *ring, struct peal__row *row)
 		opcode = peal__group_opcode(ring, row);
 	if (!peal__can(ring, opcode)) {
 		fill_again(ring, row,
-			   peal__job_new(ring, row, row->entry_flags));
+			   peal__job_new(ring, row,
+					 row->entry_flags & ~ENTRY_OWN));
 		return;
 	}
 	if (!peal__sq_room(ring) && peal__sq_flush(ring) < 0) {
 		peal__owe(ring, row, ROW_OWED);
 		return;
 	}
-	sqe = peal__sqe_fill(ring, opcode, fd, row->entry_flags,
+	sqe = peal__sqe_fill(ring, opcode, fd, row->entry_flags & ~ENTRY_OWN,
 			     (uint64_t)row->op);
 	fill_again(ring, row, sqe);
 }

@@ -114,6 +114,18 @@ peal__inline int peal__sq_room(const struct peal_ring *ring)
 	       ring->queues.sq_entries;
 }
 
+/* Direct descriptors are from here on: see direct.h. */
+#define PEAL__DIRECT_FD	(1 << 30)
+
+/* The entry of an op on a direct descriptor. */
+peal__inline void peal__sqe_direct(struct peal_ring *ring,
+				   struct peal__sqe *sqe)
+{
+	sqe->flags |= PEAL__SQE_FIXED_FILE;
+	sqe->fd -= PEAL__DIRECT_FD;
+	ring->stats.direct_by_op[sqe->opcode]++;
+}
+
 peal__inline struct peal__sqe *peal__sqe_fill(struct peal_ring *ring,
 					       unsigned opcode, peal_fd fd,
 					       unsigned flags,
@@ -127,6 +139,8 @@ peal__inline struct peal__sqe *peal__sqe_fill(struct peal_ring *ring,
 				   .fd = (int32_t)fd,
 				   .user_data = user_data };
 	ring->stats.by_op[opcode]++;
+	if (peal__unlikely(fd >= PEAL__DIRECT_FD))
+		peal__sqe_direct(ring, sqe);
 	return sqe;
 }
 

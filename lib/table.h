@@ -60,6 +60,12 @@ struct peal__row {
 
 _Static_assert(sizeof(struct peal__row) == 64, "a row is one cache line");
 
+/* entry_flags holds flags of the entry, to write it again with
+ * (PEAL__SQE_ASYNC, PEAL__SQE_BUFFER_SELECT), and, in bits that no such entry
+ * has, our own: */
+#define ENTRY_DIRECT	(1u << 7)	/* its result, or what it closes, is a slot */
+#define ENTRY_OWN	ENTRY_DIRECT
+
 /* Is a good result all there is to tell? One comparison of flags and
  * entry_flags, which stand in one word with the opcode. */
 static inline int peal__row_is_plain(const struct peal__row *row)

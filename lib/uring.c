@@ -324,6 +324,9 @@ const struct peal__engine peal__uring_engine = {
 	.memory_add = peal__uring_memory_add,
 	.memory_remove = peal__uring_memory_remove,
 	.punts = peal__uring_punts,
+	.files_open = peal__uring_files_open,
+	.files_close = peal__uring_files_close,
+	.files_drop = peal__uring_files_drop,
 	.group_open = peal__uring_group_open,
 	.group_close = peal__uring_group_close,
 };

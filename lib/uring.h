@@ -43,6 +43,11 @@ void peal__uring_group_close(struct peal_ring *ring, struct peal_group *group);
 void peal__uring_punts(struct peal_ring *ring, struct peal_punts *out);
 void peal__uring_punts_close(struct peal_ring *ring);
 
+/* uring_files.c */
+int peal__uring_files_open(struct peal_ring *ring, uint32_t count);
+void peal__uring_files_close(struct peal_ring *ring);
+void peal__uring_files_drop(struct peal_ring *ring, uint32_t slot);
+
 /* uring_probe.c */
 int peal__uring_probe(struct peal_ring *ring, struct peal__uring *uring);
 void peal__uring_refused(const struct peal_ring_options *options, int error);

@@ -92,6 +92,12 @@ static ssize_t call_close(const struct peal__sqe *sqe)
 	return close(sqe->fd);
 }
 
+/* A descriptor of the process is installed already: another one for it. */
+static ssize_t call_install(const struct peal__sqe *sqe)
+{
+	return fcntl(sqe->fd, F_DUPFD_CLOEXEC, 0);
+}
+
 static ssize_t call_statx(const struct peal__sqe *sqe)
 {
 	return statx(sqe->fd, pointer(sqe->addr), (int)sqe->op_flags, sqe->len,
@@ -284,6 +290,8 @@ static call *const calls[PEAL__OP_COUNT] = {
 	[PEAL__OP_FALLOCATE] = call_fallocate,
 	[PEAL__OP_OPENAT] = call_open,
 	[PEAL__OP_CLOSE] = call_close,
+	[PEAL__OP_FILES_UPDATE] = call_install,
+	[PEAL__OP_FIXED_FD_INSTALL] = call_install,
 	[PEAL__OP_STATX] = call_statx,
 	[PEAL__OP_FADVISE] = call_fadvise,
 	[PEAL__OP_FTRUNCATE] = call_ftruncate,

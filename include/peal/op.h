@@ -43,6 +43,9 @@ typedef void peal_handler(struct peal_ring *ring,
 /* the flags argument of every op */
 #define PEAL_ASYNC	(1u << 4)  /* give it to a kernel worker at once */
 
+/* open, socket, accept: into the ring's own table; see direct.h */
+#define PEAL_DIRECT	(1u << 20)
+
 /* peal_recv_multishot() */
 #define PEAL_BUNDLE	(1u << 21)
 

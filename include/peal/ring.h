@@ -30,6 +30,8 @@ struct peal_ring_options {
 	uint32_t workers_bounded;   /* io-wq: files; 0: the kernel's choice */
 	uint32_t workers_unbounded; /* io-wq: the rest; 0: the kernel's */
 	uint32_t pool_threads;	/* for calls the engine lacks; 0: 4; most: 64 */
+	uint32_t direct_fds;	/* slots for direct descriptors; 0: none */
+	uint32_t zc_bytes;	/* least zero-copy send; 0: see peal_send_zc() */
 	uint32_t reserved;	/* 0 */
 	const char *engine;	/* "uring", "epoll", "iocp"; NULL:
 				 * PEAL_ENGINE, or the best that works here */
@@ -39,7 +41,7 @@ struct peal_ring_options {
 };
 
 #define PEAL_RING_OPTIONS { sizeof(struct peal_ring_options), 0, 0, 0, 0, 0, \
-	0, -1, 0, 0, 0, 0, NULL, NULL, NULL, { NULL, NULL, NULL } }
+	0, -1, 0, 0, 0, 0, 0, 0, NULL, NULL, NULL, { NULL, NULL, NULL } }
 
 #define PEAL_RING_SQPOLL (1u << 0) /* a kernel thread takes submissions */
 #define PEAL_RING_IOPOLL (1u << 1) /* poll the device; O_DIRECT files only */
@@ -331,6 +333,8 @@ struct peal_stats {
 	uint64_t jobs;		/* calls given to the pool of threads */
 	uint64_t wakes;		/* times another thread woke the ring */
 	uint64_t by_op[PEAL_STATS_OPS]; /* submitted, by peal_opcode_name() */
+	uint64_t direct_full;	/* files that found no slot: -ENFILE */
+	uint64_t direct_by_op[PEAL_STATS_OPS]; /* of by_op, on direct fds */
 };
 
 /*

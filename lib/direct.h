@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Direct descriptors: slots of the ring's own file table. As a peal_fd a slot
+ * has PEAL__DIRECT_FD added, a number that no process gets for a file, so it is
+ * told from an ordinary one by one comparison when an entry is filled.
+ */
+#ifndef PEAL_LIB_DIRECT_H
+#define PEAL_LIB_DIRECT_H
+
+#include "lib/buffers.h"
+#include "lib/start.h"
+
+struct peal__direct {
+	uint32_t count;			/* slots */
+	uint32_t used;
+	struct peal__hint *hints;	/* what is in each */
+};
+
+/* Registers options.direct_fds slots, if the engine can: ring->direct stays
+ * NULL and ring->direct_error says why where it cannot. */
+int peal__direct_open(struct peal_ring *ring, uint32_t count);
+void peal__direct_close(struct peal_ring *ring);
+void peal__direct_explain(struct peal_ring *ring, FILE *out);
+
+/* Makes a started op's result a slot; its row is marked so. */
+void peal__direct_wish(struct peal_ring *ring, peal_op op,
+		       struct peal__sqe *sqe);
+/* An entry whose result is to be a slot. */
+void peal__direct_aim(struct peal__sqe *sqe);
+/* A marked row's completion: the result with its peal_fd. */
+int64_t peal__direct_result(struct peal_ring *ring, struct peal__row *row,
+			    int64_t result);
+/* A close's entry, which names a slot in another way. */
+void peal__direct_close_fill(struct peal_ring *ring, struct peal__row *row,
+			     struct peal__sqe *sqe);
+/* A slot that nobody wants. */
+void peal__direct_drop(struct peal_ring *ring, peal_fd fd);
+/* What a direct descriptor is, for buffers.c. */
+const struct peal__hint *peal__direct_hint(const struct peal_ring *ring,
+					   peal_fd fd);
+
+/* The wish, where it can be had. */
+static inline int peal__direct_can(const struct peal_ring *ring,
+				   unsigned opcode, unsigned flags)
+{
+	return flags & PEAL_DIRECT && ring->direct && peal__can(ring, opcode);
+}
+
+#endif
