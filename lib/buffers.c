@@ -129,7 +129,10 @@ const struct peal__hint *peal__memory_hint(const struct peal_ring *ring,
 		return hint;
 	}
 	hint->fd = fd;
-	peal__file_learn(hint);
+	if (peal__unlikely(ring->engine->learn != NULL))
+		ring->engine->learn(ring, hint);
+	else
+		peal__file_learn(hint);
 	hint->uses = UINT8_MAX;
 	return hint;
 }

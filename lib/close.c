@@ -99,12 +99,14 @@ peal_op peal_close_drained(struct peal_ring *ring, peal_fd fd, unsigned flags,
 	return op;
 }
 
-/* Runs handlers and posts until none is left or due_ns has come, but one turn
+/* Refuses, cancels, runs handlers and posts until none is left or due_ns has come, but one turn
  * in any case: it submits the cancels. */
 static int drain(struct peal_ring *ring, uint64_t due_ns)
 {
 	int turned = 0;
 
+	peal__gate_set(ring, ring->gate | GATE_CLOSING);
+	peal__cancel_everything(ring);
 	while (peal__in_flight(ring) || peal__posts_waiting(ring) ||
 	       ring->after_first) {
 		uint64_t now;
@@ -136,9 +138,7 @@ int peal_ring_close(struct peal_ring *ring, uint64_t timeout_ns)
 	due_ns = timeout_ns > PEAL_FOREVER - now ? PEAL_FOREVER
 						 : now + timeout_ns;
 	ring->running = 1;
-	peal__gate_set(ring, ring->gate | GATE_CLOSING);
-	peal__cancel_everything(ring);
-	rc = drain(ring, due_ns);
+	rc = ring->lost ? 0 : drain(ring, due_ns);
 	ring->running = 0;
 	if (rc < 0)
 		return rc;

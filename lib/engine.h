@@ -41,6 +41,7 @@ struct peal__queues {
 	uint32_t cq_entries;
 };
 
+struct peal__hint;
 struct peal__engine {
 	const char *name;
 
@@ -67,6 +68,16 @@ struct peal__engine {
 
 	/* The time, for an engine that has its own; NULL: peal__clock(). */
 	uint64_t (*clock)(struct peal_ring *ring);
+
+	/* The same for peal_random(); NULL: seeded by peal__entropy(). */
+	uint64_t (*random)(struct peal_ring *ring);
+
+	/* What out->fd is; NULL: peal__file_learn(). */
+	void (*learn)(const struct peal_ring *ring,
+		      struct peal__hint *out);
+
+	/* Closes a new fd that nobody wants; NULL: by the plain call. */
+	void (*discard)(struct peal_ring *ring, int fd);
 
 	/* A descriptor that polls readable when completions are there. */
 	int (*fd)(struct peal_ring *ring);
@@ -105,11 +116,14 @@ struct peal__engine {
 extern const struct peal__engine peal__uring_engine;
 extern const struct peal__engine peal__epoll_engine;
 extern const struct peal__engine peal__iocp_engine;
+extern const struct peal__engine peal__sim_engine;
+struct peal_sim_node *peal__sim_here(void);	/* peal_sim_enter()'s; or NULL */
 
 /* Runs one operation by its plain system call; it may block. -EOPNOTSUPP when
  * there is none. Implemented by shim/blocking.c. */
 int peal__blocking_has(unsigned opcode);
 int64_t peal__blocking_run(const struct peal__sqe *sqe);
+int peal__resolve_error(int error);	/* getaddrinfo(3)'s, as an errno */
 
 /* What else a system must offer; shim/posix.c, shim/limits.c (Linux's limits),
  * shim/windows.c. */
@@ -118,6 +132,7 @@ int peal__memlock_raise(void);	/* soft limit to hard; 1: it was lower */
 int peal__read_number(const char *path);	/* -1: there is none */
 void peal__refused_files(int error);		/* EMFILE, ENFILE: why */
 uint64_t peal__clock(void);	/* monotonic, ns */
+void peal__entropy(void *buf, size_t len);	/* from the system */
 uint64_t peal__clock_coarse(void);	/* to some ms, cheap; its own zero */
 void peal__yield(void);		/* lets another thread run */
 void peal__at_fork(void (*before)(void), void (*after)(void),

@@ -132,13 +132,46 @@ static int read_options(struct peal_ring_options *out,
 static const struct peal__engine *const engines[] = {
 #ifdef _WIN32
 	&peal__iocp_engine,
+#define FALL_BACK 0
 #else
 	&peal__uring_engine,
 	&peal__epoll_engine,
+	&peal__sim_engine,	/* by name only */
+#define FALL_BACK 1		/* place of what the first is replaced by */
 #endif
 };
 
 enum { ENGINES = sizeof engines / sizeof *engines };
+
+static void no_such_engine(const char *by, const char *name)
+{
+	char names[64] = "";
+	unsigned i;
+
+	for (i = 0; i < ENGINES; i++)
+		snprintf(names + strlen(names), sizeof names - strlen(names),
+			 "%s\"%s\"", !i ? "" : i + 1 < ENGINES ? ", " : " and ",
+			 engines[i]->name);
+	peal__reason("%s asks for the engine \"%s\"; this library has %s",
+		     by, name, names);
+}
+
+/* The engine of a simulated machine that the ring was put on: that is said
+ * before PEAL_ENGINE is. Or NULL. */
+static const struct peal__engine *
+simulated(const struct peal_ring_options *options, const char **by)
+{
+#ifdef _WIN32
+	(void)options;
+	(void)by;
+	return NULL;
+#else
+	*by = options->sim_node ? "options.sim_node" : "peal_sim_enter()";
+	if (options->sim_node || (!options->engine && peal__sim_here()))
+		return &peal__sim_engine;
+	return NULL;
+#endif
+}
 
 /* options.engine, else PEAL_ENGINE, else NULL: the best that works. -ENOENT:
  * a name that is none. */
@@ -148,7 +181,9 @@ static int choose_engine(const struct peal_ring_options *options,
 	const char *name = options->engine;
 	unsigned i;
 
-	*out = NULL;
+	*out = simulated(options, by);
+	if (*out)
+		return 0;
 	*by = "options.engine";
 	if (!name) {
 		name = getenv("PEAL_ENGINE");
@@ -161,11 +196,7 @@ static int choose_engine(const struct peal_ring_options *options,
 			*out = engines[i];
 	if (*out)
 		return 0;
-	peal__reason("%s asks for the engine \"%s\"; this library has "
-		     "\"%s\"%s%s%s", *by, name, engines[0]->name,
-		     ENGINES > 1 ? " and \"" : "",
-		     ENGINES > 1 ? engines[ENGINES - 1]->name : "",
-		     ENGINES > 1 ? "\"" : "");
+	no_such_engine(*by, name);
 	return -ENOENT;
 }
 
@@ -219,13 +250,13 @@ static int open_engine(struct peal_ring *ring,
 		peal__engine_reason(ring, "asked for by %s", by);
 	else if (rc == 0)
 		peal__engine_reason(ring, "the kernel has it");
-	if (rc == 0 || asked || ENGINES == 1 || !may_fall_back(rc))
+	if (rc == 0 || asked || !FALL_BACK || !may_fall_back(rc))
 		return rc;
 	peal__engine_reason(ring, "instead of %s: %s", engines[0]->name,
 			    peal_open_reason());
 	memset(&ring->queues, 0, sizeof ring->queues);
 	memset(ring->can, 0, sizeof ring->can);
-	ring->engine = engines[ENGINES - 1];
+	ring->engine = engines[FALL_BACK];
 	return ring->engine->open(ring, options);
 }
 

@@ -8,6 +8,7 @@
 #include <stdint.h>
 #include "lib/engine.h"
 #include "lib/must.h"
+#include "lib/random.h"
 #include "lib/optable.h"
 #include "lib/sqe.h"
 #include "lib/table.h"
@@ -101,6 +102,7 @@ struct peal_ring {
 	uint32_t draining;	/* rows of peal_close_drained() that wait */
 	uint32_t holds;
 	uint8_t running;
+	uint8_t lost;		/* its machine is gone: nothing to drain */
 	uint8_t now_is_old;	/* read the clock before you use now */
 	uint8_t stop;
 	uint8_t no_multishot;	/* switched off, or found missing */
@@ -130,6 +132,7 @@ struct peal_ring {
 	uint32_t post_mask;
 
 	uint32_t rows_max;
+	struct peal__random random;	/* all zero: not seeded yet */
 	struct peal_allocator allocator;
 	char reason[256];
 };

@@ -106,15 +106,20 @@ void peal__soft_more(struct peal_ring *ring, uint64_t user_data, int res,
 void peal__soft_complete(struct peal_ring *ring, uint64_t user_data, int res,
 			 uint32_t flags)
 {
+	if (user_data & PEAL__DATA_OWN)
+		return;
+	if (peal__soft_room(ring))
+		peal__soft_more(ring, user_data, res, flags);
+	else
+		peal__soft_late(ring, user_data, res, flags);
+}
+
+void peal__soft_late(struct peal_ring *ring, uint64_t user_data, int res,
+		     uint32_t flags)
+{
 	struct peal__soft *soft = peal__soft_of(ring);
 	struct peal__job *job;
 
-	if (user_data & PEAL__DATA_OWN)
-		return;
-	if (peal__soft_room(ring)) {
-		peal__soft_more(ring, user_data, res, flags);
-		return;
-	}
 	ring->stats.cq_overflows++;
 	job = peal__soft_job(ring, user_data);
 	job->sqe.user_data = user_data;

@@ -41,6 +41,9 @@ const struct peal__sqe *peal__soft_next(struct peal_ring *ring);
 /* An op's one terminal completion; by the ring's thread. */
 void peal__soft_complete(struct peal_ring *ring, uint64_t user_data, int res,
 			 uint32_t flags);
+/* The same, as if there were no room for it. */
+void peal__soft_late(struct peal_ring *ring, uint64_t user_data, int res,
+		     uint32_t flags);
 /* One of many; only when there is room. */
 void peal__soft_more(struct peal_ring *ring, uint64_t user_data, int res,
 		     uint32_t flags);

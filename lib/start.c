@@ -27,6 +27,8 @@ static void ignore_fd(struct peal_ring *ring,
 
 	if (peal_fd_is_direct((peal_fd)done->result))
 		peal__direct_drop(ring, (peal_fd)done->result);
+	else if (done->result >= 0 && ring->engine->discard)
+		ring->engine->discard(ring, (int)done->result);
 	else if (done->result >= 0)
 		peal__blocking_run(&entry);
 }
@@ -83,7 +85,7 @@ int peal__start_slow(struct peal_ring *ring, unsigned opcode, peal_fd fd,
 		return -EBADF;
 	if (opcode != PEAL__OP_SLEEP && !peal__can(ring, opcode))
 		return start_slow_job(ring, opcode, fd);
-	if (opcode < PEAL__OP_KERNEL_COUNT && !peal__sq_room(ring) &&
+	if (opcode != PEAL__OP_SLEEP && !peal__sq_room(ring) &&
 	    peal__sq_flush(ring) < 0)
 		return -EAGAIN;
 	return peal__row_new(ring) ? 0 : -EAGAIN;

@@ -353,7 +353,8 @@ peal_op peal_uring_submit(struct peal_ring *ring,
 	if (entry->flags & refused ||
 	    entry->opcode >= PEAL__OP_KERNEL_COUNT)
 		return -EINVAL;
-	if (ring->engine == &peal__epoll_engine ||	/* it knows our entries only */
+	if (ring->engine == &peal__epoll_engine || /* they know only ours */
+	    ring->engine == &peal__sim_engine ||
 	    !peal__can(ring, entry->opcode))
 		return -EOPNOTSUPP;
 	op = peal__start(ring, &sqe, entry->opcode,

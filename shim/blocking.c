@@ -241,7 +241,7 @@ static ssize_t call_copy_range(const struct peal__sqe *sqe)
 			       sqe->fd, out == -1 ? NULL : &out, sqe->len, 0);
 }
 
-static int resolve_error(int error)
+int peal__resolve_error(int error)
 {
 	switch (error) {
 	case EAI_AGAIN:
@@ -271,7 +271,7 @@ static ssize_t call_resolve(const struct peal__sqe *sqe)
 				pointer(sqe->pad), &list);
 
 	if (error) {
-		errno = resolve_error(error);
+		errno = peal__resolve_error(error);
 		return -1;
 	}
 	*out = list;

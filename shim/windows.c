@@ -3,6 +3,8 @@
  * What lib/ and the shims need of Windows besides I/O: the clock, threads.
  * There are no signals and no fork there.
  */
+#define _CRT_RAND_S
+#include <stdlib.h>
 #include <pthread.h>
 #include "lib/engine.h"
 #include "shim/system.h"
@@ -142,4 +144,18 @@ int peal__win_close(int32_t fd)
 		return closesocket(peal__win_socket(fd)) ? peal__win_last()
 							 : 0;
 	return CloseHandle(peal__win_handle(fd)) ? 0 : peal__win_last();
+}
+
+/* rand_s() asks the system each time. */
+void peal__entropy(void *buf, size_t len)
+{
+	unsigned value = 0;
+	size_t i;
+
+	for (i = 0; i < len; i++) {
+		if (i % sizeof value == 0 && rand_s(&value) != 0)
+			value = (unsigned)peal__clock();
+		((unsigned char *)buf)[i] =
+			(unsigned char)(value >> i % sizeof value * 8);
+	}
 }

@@ -33,15 +33,16 @@ struct peal_ring_options {
 	uint32_t direct_fds;	/* slots for direct descriptors; 0: none */
 	uint32_t zc_bytes;	/* least zero-copy send; 0: see peal_send_zc() */
 	uint32_t reserved;	/* 0 */
-	const char *engine;	/* "uring", "epoll", "iocp"; NULL:
+	const char *engine;	/* "uring", "epoll", "iocp", "sim"; NULL:
 				 * PEAL_ENGINE, or the best that works here */
 	const char *disable;	/* features forced off: "defer,no_sqarray" */
 	struct peal_ring *attach; /* share this ring's io-wq workers */
 	struct peal_allocator allocator; /* all NULL: libc */
+	struct peal_sim_node *sim_node;	/* of a simulated world: see sim.h */
 };
 
 #define PEAL_RING_OPTIONS { sizeof(struct peal_ring_options), 0, 0, 0, 0, 0, \
-	0, -1, 0, 0, 0, 0, 0, 0, NULL, NULL, NULL, { NULL, NULL, NULL } }
+	0, -1, 0, 0, 0, 0, 0, 0, NULL, NULL, NULL, { NULL, NULL, NULL }, NULL }
 
 #define PEAL_RING_SQPOLL (1u << 0) /* a kernel thread takes submissions */
 #define PEAL_RING_IOPOLL (1u << 1) /* poll the device; O_DIRECT files only */
@@ -209,6 +210,18 @@ int peal_ring_close(struct peal_ring *ring, uint64_t timeout_ns);
  * Memory     none
  */
 uint64_t peal_ring_now(struct peal_ring *ring);
+
+/*
+ * A random number: what a program takes from here can be had again in a
+ * simulated world (sim.h). Not for secrets.
+ * Result     64 random bits
+ * Errors     none
+ * Lifetime   nothing is lent
+ * Thread     the ring's
+ * Engines    all: seeded by the system; in a simulated world by its seed
+ * Memory     none
+ */
+uint64_t peal_random(struct peal_ring *ring);
 
 /*
  * How many ops have been started and have not completed.

@@ -1,0 +1,720 @@
+/* SPDX-License-Identifier: MIT */
+/* Simulated sockets: making, naming, closing, polling them; a crash. */
+#include <arpa/inet.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include "shim/sim_net.h"
+
+#define NETWORK		0x0a000000u	/* 10.0.0.0 */
+#define FIRST_PORT	32768u
+
+/* --- life ---------------------------------------------------------------- */
+
+struct sim_sock *peal__sim_sock_new(struct peal_sim_node *node, int family,
+				    int type)
+{
+	struct sim_sock *sock = calloc(1, sizeof *sock);
+
+	if (!sock)
+		return NULL;
+	sock->node = node;
+	sock->family = family;
+	sock->type = type;
+	sock->refs = 2;		/* the caller's, the node's */
+	sock->number = ++node->next_inode;
+	sock->rx_most = type == SIM_PIPE ? SIM_PIPE_BUFFER : SIM_BUFFER;
+	sock->local.u.any.sa_family = (sa_family_t)family;
+	sock->local.len = family == AF_INET ? sizeof(struct sockaddr_in)
+			  : family == AF_INET6 ? sizeof(struct sockaddr_in6)
+					       : sizeof(sa_family_t);
+	sock->next = node->socks;
+	if (node->socks)
+		node->socks->prev = sock;
+	node->socks = sock;
+	return sock;
+}
+
+void peal__sim_sock_hold(struct sim_sock *sock)
+{
+	sock->refs++;
+}
+
+void peal__sim_sock_drop(struct sim_sock *sock)
+{
+	if (--sock->refs)
+		return;
+	while (sock->messages) {
+		struct sim_packet *packet = sock->messages;
+
+		sock->messages = packet->next;
+		packet->to = NULL;
+		peal__sim_packet_free(packet);
+	}
+	free(sock->rx);
+	free(sock);
+}
+
+void peal__sim_sock_pair(struct sim_sock *a, struct sim_sock *b)
+{
+	a->peer = b;
+	b->peer = a;
+	a->peer_node = b->node;
+	b->peer_node = a->node;
+	peal__sim_sock_hold(a);
+	peal__sim_sock_hold(b);
+}
+
+void peal__sim_sock_unpair(struct sim_sock *sock)
+{
+	struct sim_sock *peer = sock->peer;
+
+	if (!peer)
+		return;
+	sock->peer = NULL;
+	peal__sim_sock_drop(peer);
+}
+
+void peal__sim_sock_wake(struct sim_sock *sock, unsigned events)
+{
+	if (sock->file)
+		peal__sim_wake(sock->file, events);
+}
+
+void peal__sim_sock_fail(struct sim_sock *sock, int error)
+{
+	if (sock->reset || sock->closed)
+		return;
+	sock->reset = 1;
+	sock->error = error;
+	sock->silent = 0;
+	peal__sim_sock_unpair(sock);
+	peal__sim_sock_wake(sock,
+			    POLLIN | POLLOUT | POLLERR | POLLHUP | POLLRDHUP);
+}
+
+/* No longer of the node: its name is free. */
+static void leave_node(struct sim_sock *sock)
+{
+	*(sock->prev ? &sock->prev->next : &sock->node->socks) = sock->next;
+	if (sock->next)
+		sock->next->prev = sock->prev;
+	sock->next = sock->prev = NULL;
+	sock->closed = 1;
+	sock->file = NULL;
+	if (sock->inode) {
+		sock->inode->bound = NULL;
+		peal__sim_inode_drop(sock->inode);
+		sock->inode = NULL;
+	}
+	peal__sim_sock_drop(sock);
+}
+
+static void say_goodbye(struct sim_sock *sock)
+{
+	struct sim_sock *peer = sock->peer;
+	int unread = sock->rx_len != 0 && sock->type == SOCK_STREAM;
+
+	if (!peer || peer->closed)
+		return;
+	if (sock->family == AF_UNIX) {
+		if (unread)
+			peer->error = -ECONNRESET;
+		peer->eof = 1;
+		peal__sim_sock_wake(peer, POLLIN | POLLOUT | POLLERR | POLLHUP |
+				    POLLRDHUP);
+	} else if (unread) {
+		peal__sim_signal(sock, peer, PACKET_RESET);
+	} else {
+		peal__sim_stream_end(sock);
+	}
+}
+
+void peal__sim_sock_close(struct sim_sock *sock)
+{
+	struct peal_sim *world = sock->node->world;
+
+	sock->file = NULL;
+	peal__sim_event_remove(world, &sock->retry);
+	if (!sock->closed) {
+		if (sock->state == SOCK_LISTENS)
+			peal__sim_listener_close(sock);
+		say_goodbye(sock);
+		leave_node(sock);
+	}
+	peal__sim_sock_unpair(sock);
+	peal__sim_sock_drop(sock);
+}
+
+/* --- a machine goes, and comes ------------------------------------------- */
+
+/* Its peers are not told. */
+void peal__sim_net_crash(struct peal_sim_node *node)
+{
+	while (node->socks) {
+		struct sim_sock *sock = node->socks, *peer = sock->peer;
+
+		peal__sim_sock_hold(sock);
+		peal__sim_event_remove(node->world, &sock->retry);
+		if (peer && peer->node != node && !peer->closed) {
+			peer->silent = 1;
+			peer->unheard = peer->unheard || sock->coming;
+			peal__sim_sock_unpair(peer);
+		}
+		leave_node(sock);
+		while (sock->queue) {
+			struct sim_sock *waiting = sock->queue;
+
+			sock->queue = waiting->queue_next;
+			peal__sim_sock_drop(waiting);
+		}
+		peal__sim_sock_unpair(sock);
+		peal__sim_sock_drop(sock);
+	}
+}
+
+/* What was sent to it meanwhile is answered now: by a reset. */
+void peal__sim_net_boot(struct peal_sim_node *node)
+{
+	struct peal_sim_node *other;
+	struct sim_sock *sock;
+
+	for (other = node->world->nodes; other; other = other->next)
+		for (sock = other->socks; sock; sock = sock->next)
+			if (sock->silent && sock->unheard &&
+			    sock->peer_node == node)
+				peal__sim_signal(sock, sock, PACKET_RESET);
+}
+
+/* --- addresses ----------------------------------------------------------- */
+
+uint16_t peal__sim_port(const struct sim_addr *addr)
+{
+	return addr->u.any.sa_family == AF_INET6 ? addr->u.in6.sin6_port
+						 : addr->u.in.sin_port;
+}
+
+static void set_port(struct sim_addr *addr, uint16_t port)
+{
+	if (addr->u.any.sa_family == AF_INET6)
+		addr->u.in6.sin6_port = port;
+	else
+		addr->u.in.sin_port = port;
+}
+
+/* fd00::a00:1 is 10.0.0.1: its low 32 bits are. 0: any; 1: this machine. */
+static uint32_t host_of(const struct sim_addr *addr)
+{
+	const uint8_t *b = addr->u.in6.sin6_addr.s6_addr;
+
+	if (addr->u.any.sa_family != AF_INET6)
+		return ntohl(addr->u.in.sin_addr.s_addr);
+	return (uint32_t)b[12] << 24 | (uint32_t)b[13] << 16 |
+	       (uint32_t)b[14] << 8 | b[15];
+}
+
+static int is_own(const struct peal_sim_node *node,
+		  const struct sim_addr *addr)
+{
+	uint32_t host = host_of(addr);
+
+	if (addr->u.any.sa_family == AF_INET6 && host == 1)
+		return 1;
+	return host == 0 || host >> 24 == 127 || host == NETWORK + node->index;
+}
+
+struct peal_sim_node *peal__sim_node_at(struct peal_sim_node *from,
+				  const struct sim_addr *addr)
+{
+	struct peal_sim_node *node;
+
+	if (is_own(from, addr))
+		return from;
+	for (node = from->world->nodes; node; node = node->next)
+		if (host_of(addr) == NETWORK + node->index)
+			return node;
+	return NULL;
+}
+
+int peal__sim_get_addr(const struct sim_sock *sock, uint64_t from, uint64_t len,
+		 struct sim_addr *out)
+{
+	socklen_t least = sock->family == AF_INET ? sizeof out->u.in
+			  : sock->family == AF_INET6 ? 24
+						     : sizeof(sa_family_t);
+
+	memset(out, 0, sizeof *out);
+	if (sim_unmapped(from))
+		return -EFAULT;
+	if (len < least || len > sizeof out->u)
+		return -EINVAL;
+	memcpy(&out->u, sim_pointer(from), len);
+	out->len = (socklen_t)len;
+	if (sock->family == AF_INET)
+		out->len = sizeof out->u.in;
+	else if (sock->family == AF_INET6)
+		out->len = sizeof out->u.in6;
+	return out->u.any.sa_family == sock->family ? 0 : -EAFNOSUPPORT;
+}
+
+void peal__sim_put_addr(const struct sim_addr *addr, uint64_t to,
+			uint64_t len_at)
+{
+	socklen_t *len = sim_pointer(len_at);
+	socklen_t room;
+
+	if (!to || !len_at)
+		return;
+	room = *len < addr->len ? *len : addr->len;
+	memcpy(sim_pointer(to), &addr->u, room);
+	*len = addr->len;
+}
+
+struct sim_sock *peal__sim_find_bound(struct peal_sim_node *node, int type,
+				const struct sim_addr *addr, int listens)
+{
+	struct sim_sock *sock;
+
+	for (sock = node->socks; sock; sock = sock->next) {
+		if (!sock->bound || sock->type != type || sock->peer ||
+		    sock->family != addr->u.any.sa_family ||
+		    peal__sim_port(&sock->local) != peal__sim_port(addr))
+			continue;
+		if (listens && sock->state != SOCK_LISTENS)
+			continue;
+		if (!listens && sock->state == SOCK_CONNECTED &&
+		    sock->type == SOCK_STREAM)
+			continue;
+		if (host_of(&sock->local) == 0 || host_of(addr) == 0 ||
+		    host_of(&sock->local) == host_of(addr))
+			return sock;
+	}
+	return NULL;
+}
+
+static int free_port(struct sim_sock *sock, struct sim_addr *addr)
+{
+	struct peal_sim_node *node = sock->node;
+	unsigned tries;
+
+	for (tries = 0; tries < 65536 - FIRST_PORT; tries++) {
+		if (node->next_port < FIRST_PORT)
+			node->next_port = FIRST_PORT;
+		set_port(addr, htons(node->next_port++));
+		if (!peal__sim_find_bound(node, sock->type, addr, 0))
+			return 0;
+	}
+	return -EADDRINUSE;
+}
+
+static int bind_inet(struct sim_sock *sock, struct sim_addr *addr)
+{
+	int rc = 0;
+
+	if (!is_own(sock->node, addr))
+		return -EADDRNOTAVAIL;
+	if (peal__sim_port(addr) == 0)
+		rc = free_port(sock, addr);
+	else if (peal__sim_find_bound(sock->node, sock->type, addr, 0))
+		rc = -EADDRINUSE;
+	if (rc < 0)
+		return rc;
+	sock->local = *addr;
+	sock->bound = 1;
+	return 0;
+}
+
+/* The address a connection is made from. */
+int peal__sim_auto_bind(struct sim_sock *sock)
+{
+	struct sim_addr addr = sock->local;
+
+	return sock->bound || sock->family == AF_UNIX ? 0
+						      : bind_inet(sock, &addr);
+}
+
+struct sim_addr peal__sim_source(const struct sim_sock *sock,
+			   const struct sim_addr *target)
+{
+	struct sim_addr own = sock->local;
+	int to_self = is_own(sock->node, target);
+
+	if (sock->family == AF_UNIX || host_of(&own) != 0)
+		return own;
+	if (sock->family == AF_INET) {
+		own.u.in.sin_addr = target->u.in.sin_addr;
+		if (!to_self)
+			own.u.in.sin_addr.s_addr =
+				htonl(NETWORK + sock->node->index);
+		return own;
+	}
+	own.u.in6.sin6_addr = target->u.in6.sin6_addr;
+	if (!to_self)
+		own.u.in6.sin6_addr.s6_addr[15] = (uint8_t)sock->node->index;
+	return own;
+}
+
+/* --- unix names ---------------------------------------------------------- */
+
+static int is_abstract(const struct sim_addr *addr)
+{
+	return addr->len > sizeof(sa_family_t) && !addr->u.un.sun_path[0];
+}
+
+static struct sim_sock *find_abstract(struct peal_sim_node *node,
+				      const struct sim_addr *addr)
+{
+	struct sim_sock *sock;
+
+	for (sock = node->socks; sock; sock = sock->next)
+		if (sock->bound && sock->family == AF_UNIX && !sock->peer &&
+		    sock->local.len == addr->len &&
+		    memcmp(&sock->local.u, &addr->u, addr->len) == 0)
+			return sock;
+	return NULL;
+}
+
+static void unix_path(const struct sim_addr *addr, char *path)
+{
+	size_t most = addr->len - sizeof(sa_family_t);
+
+	memcpy(path, addr->u.un.sun_path, most);
+	path[most] = '\0';
+}
+
+int peal__sim_find_unix(struct peal_sim_node *node, const struct sim_addr *addr,
+		  struct sim_sock **out)
+{
+	char path[sizeof addr->u + 1];
+	struct sim_inode *inode;
+	int rc;
+
+	if (is_abstract(addr)) {
+		*out = find_abstract(node, addr);
+		return *out ? 0 : -ECONNREFUSED;
+	}
+	unix_path(addr, path);
+	rc = peal__sim_walk(node, node->root, path, 1, NULL, NULL, &inode);
+	if (rc < 0)
+		return rc;
+	*out = inode->bound;
+	return *out ? 0 : -ECONNREFUSED;
+}
+
+static int bind_unix(struct sim_sock *sock, struct sim_addr *addr)
+{
+	char path[sizeof addr->u + 1];
+	struct sim_inode *inode;
+	int rc;
+
+	if (addr->len == sizeof(sa_family_t))
+		return -EINVAL;
+	if (is_abstract(addr)) {
+		if (find_abstract(sock->node, addr))
+			return -EADDRINUSE;
+	} else {
+		unix_path(addr, path);
+		rc = peal__sim_make(sock->node, sock->node->root, path,
+			      S_IFSOCK | 0777, &inode);
+		if (rc < 0)
+			return rc == -EEXIST ? -EADDRINUSE : rc;
+		inode->bound = sock;
+		sock->inode = inode;
+		peal__sim_inode_hold(inode);
+	}
+	sock->local = *addr;
+	sock->bound = 1;
+	return 0;
+}
+
+/* --- making -------------------------------------------------------------- */
+
+static int open_sock(struct sim_sock *sock, int flags)
+{
+	struct sim_file *file = peal__sim_file_new(sock->node, SIM_SOCK, flags);
+
+	if (!file) {
+		peal__sim_sock_close(sock);
+		return -ENOMEM;
+	}
+	file->sock = sock;
+	sock->file = file;
+	return peal__sim_fd_new(sock->node, file);
+}
+
+static int64_t try_socket(struct peal_sim_node *node,
+			  const struct peal__sqe *sqe)
+{
+	int family = sqe->fd, flags = (int)sqe->off & ~15;
+	int type = (int)sqe->off & 15;
+	struct sim_sock *sock;
+
+	if (family != AF_INET && family != AF_INET6 && family != AF_UNIX)
+		return -EAFNOSUPPORT;
+	if (flags & ~(SOCK_CLOEXEC | SOCK_NONBLOCK))
+		return -EINVAL;
+	if (type != SOCK_STREAM && type != SOCK_DGRAM &&
+	    !(type == SOCK_SEQPACKET && family == AF_UNIX))
+		return -ESOCKTNOSUPPORT;
+	sock = peal__sim_sock_new(node, family, type);
+	if (!sock)
+		return -ENOMEM;
+	return open_sock(sock, O_RDWR | (flags & SOCK_NONBLOCK ? O_NONBLOCK
+							       : 0));
+}
+
+static int make_pair(struct peal_sim_node *node, int type, int first_flags,
+		     int second_flags, peal_fd fds[2])
+{
+	struct sim_sock *a = peal__sim_sock_new(node, AF_UNIX, type);
+	struct sim_sock *b = a ? peal__sim_sock_new(node, AF_UNIX, type) : NULL;
+
+	if (!b) {
+		if (a)
+			peal__sim_sock_close(a);
+		return -ENOMEM;
+	}
+	peal__sim_sock_pair(a, b);
+	a->state = b->state = SOCK_CONNECTED;
+	fds[0] = open_sock(a, first_flags);
+	if (fds[0] < 0) {
+		peal__sim_sock_close(b);
+		return fds[0];
+	}
+	fds[1] = open_sock(b, second_flags);
+	if (fds[1] < 0) {
+		peal__sim_fd_close(node, fds[0]);
+		return fds[1];
+	}
+	return 0;
+}
+
+int peal_sim_pipe(struct peal_sim_node *node, peal_fd out_fds[2])
+{
+	return make_pair(node, SIM_PIPE, O_RDONLY, O_WRONLY, out_fds);
+}
+
+int peal_sim_socketpair(struct peal_sim_node *node, int type,
+			peal_fd out_fds[2])
+{
+	if (type != SOCK_STREAM && type != SOCK_DGRAM &&
+	    type != SOCK_SEQPACKET)
+		return -EINVAL;
+	return make_pair(node, type, O_RDWR, O_RDWR, out_fds);
+}
+
+static struct sim_sock *sock_at(struct peal_sim_node *node, peal_fd fd,
+				int *error)
+{
+	struct sim_file *file = peal__sim_file_get(node, fd);
+
+	*error = !file ? -EBADF : -ENOTSOCK;
+	return file && file->kind == SIM_SOCK ? file->sock : NULL;
+}
+
+int peal_sim_name(struct peal_sim_node *node, peal_fd fd, int peer,
+		  struct sockaddr *addr, socklen_t *addr_len)
+{
+	int error;
+	struct sim_sock *sock = sock_at(node, fd, &error);
+
+	if (!sock)
+		return error;
+	if (peer && sock->state != SOCK_CONNECTED)
+		return -ENOTCONN;
+	peal__sim_put_addr(peer ? &sock->remote : &sock->local,
+		     (uintptr_t)addr, (uintptr_t)addr_len);
+	return 0;
+}
+
+int peal_sim_buffer(struct peal_sim_node *node, peal_fd fd, uint32_t bytes)
+{
+	int error;
+	struct sim_sock *sock = sock_at(node, fd, &error);
+
+	if (!sock)
+		return error;
+	sock->rx_most = bytes ? bytes : 1;
+	return 0;
+}
+
+int peal_sim_socket_type(struct peal_sim_node *node, peal_fd fd)
+{
+	int error;
+	struct sim_sock *sock = sock_at(node, fd, &error);
+
+	if (!sock || sock->type == SIM_PIPE)
+		return sock ? -ENOTSOCK : error;
+	return sock->type;
+}
+
+int peal_sim_break(struct peal_sim_node *node, peal_fd fd)
+{
+	int error;
+	struct sim_sock *sock = sock_at(node, fd, &error);
+
+	if (!sock)
+		return error;
+	if (!sock->peer)
+		return -ENOTCONN;
+	peal__sim_signal(sock, sock->peer, PACKET_RESET);
+	peal__sim_sock_fail(sock, -ECONNRESET);
+	sock->error = 0;
+	peal__sim_settle(node->world);
+	return 0;
+}
+
+void peal__sim_sock_stat(const struct sim_sock *sock, struct peal_stat *out)
+{
+	out->inode = sock->number;
+	out->mode = (uint16_t)((sock->type == SIM_PIPE ? S_IFIFO : S_IFSOCK) |
+			       0600);
+	out->links = 1;
+	out->dev_major = 1;
+	out->dev_minor = sock->node->index;
+}
+
+/* --- poll ---------------------------------------------------------------- */
+
+static int has_input(const struct sim_sock *sock)
+{
+	return sock->rx_len || sock->messages || sock->queue || sock->eof ||
+	       sock->no_read || sock->reset;
+}
+
+static int has_room(const struct sim_sock *sock)
+{
+	const struct sim_sock *peer = sock->peer;
+
+	if (sock->reset || sock->no_write || !sim_is_stream(sock))
+		return 1;
+	if (sock->state != SOCK_CONNECTED)
+		return sock->state == SOCK_IDLE;
+	return !peer || peer->closed ||
+	       peer->rx_len + peer->coming < peer->rx_most;
+}
+
+unsigned peal__sim_sock_events(const struct sim_sock *sock)
+{
+	const struct sim_sock *peer = sock->peer;
+	int gone = sock->family == AF_UNIX && sock->state == SOCK_CONNECTED &&
+		   (!peer || peer->closed);
+	unsigned events = 0;
+
+	if (sock->type == SIM_PIPE) {
+		if ((sock->file->flags & O_ACCMODE) == O_RDONLY)
+			return (sock->rx_len ? POLLIN : 0) |
+			       (gone ? POLLHUP : 0);
+		return (has_room(sock) ? POLLOUT : 0) | (gone ? POLLERR : 0);
+	}
+	if (has_input(sock))
+		events |= POLLIN | POLLRDNORM;
+	if (has_room(sock) && sock->state != SOCK_LISTENS)
+		events |= POLLOUT | POLLWRNORM;
+	if (sock->eof || sock->reset)
+		events |= POLLRDHUP;
+	if (sock->error)
+		events |= POLLERR;
+	if (sock->reset || gone || (sock->eof && sock->no_write) ||
+	    (sock->type == SOCK_STREAM && sock->state == SOCK_IDLE))
+		events |= POLLHUP;
+	return events;
+}
+
+static int64_t try_poll(struct sim_op *op, const struct peal__sqe *sqe)
+{
+	unsigned wanted = sqe->op_flags | POLLERR | POLLHUP, events;
+
+	if (op->file->kind != SIM_SOCK) {
+		events = (POLLIN | POLLOUT | POLLRDNORM | POLLWRNORM) & wanted;
+		return events ? (int64_t)events : -EINVAL;
+	}
+	events = peal__sim_sock_events(op->file->sock) & wanted;
+	return events ? (int64_t)events : SIM_WAIT;
+}
+
+/* --- dispatch ------------------------------------------------------------ */
+
+static int64_t try_bind(struct sim_sock *sock, const struct peal__sqe *sqe)
+{
+	struct sim_addr addr;
+	int rc = peal__sim_get_addr(sock, sqe->addr, sqe->off, &addr);
+
+	if (rc < 0)
+		return rc;
+	if (sock->bound || sock->state != SOCK_IDLE)
+		return -EINVAL;
+	return sock->family == AF_UNIX ? bind_unix(sock, &addr)
+				       : bind_inet(sock, &addr);
+}
+
+static int64_t try_listen(struct sim_sock *sock, int backlog)
+{
+	int rc;
+
+	if (sock->type != SOCK_STREAM && sock->type != SOCK_SEQPACKET)
+		return -EOPNOTSUPP;
+	if (sock->state != SOCK_IDLE && sock->state != SOCK_LISTENS)
+		return -EINVAL;
+	if (sock->family == AF_UNIX && !sock->bound)
+		return -EINVAL;
+	rc = peal__sim_auto_bind(sock);
+	if (rc < 0)
+		return rc;
+	sock->state = SOCK_LISTENS;
+	sock->backlog = backlog < 0 || backlog > 4096 ? 4096
+						      : (uint32_t)backlog;
+	return 0;
+}
+
+static int64_t try_shutdown(struct sim_sock *sock, unsigned how)
+{
+	if (how > 2)
+		return -EINVAL;
+	if (sock->state != SOCK_CONNECTED || sock->reset)
+		return -ENOTCONN;
+	if (how != SHUT_WR) {
+		sock->no_read = 1;
+		peal__sim_sock_wake(sock, POLLIN | POLLRDHUP);
+		if (sock->peer && sock->family == AF_UNIX)
+			peal__sim_sock_wake(sock->peer, POLLOUT);
+	}
+	if (how != SHUT_RD) {
+		peal__sim_stream_end(sock);
+		sock->no_write = 1;
+		peal__sim_sock_wake(sock, POLLOUT | (sock->eof ? POLLHUP : 0));
+	}
+	return 0;
+}
+
+int64_t peal__sim_net_try(struct sim_op *op)
+{
+	const struct peal__sqe *sqe = sim_sqe(op);
+	struct sim_sock *sock;
+
+	if (sqe->opcode == PEAL__OP_SOCKET)
+		return try_socket(sim_node_of(op), sqe);
+	if (sqe->opcode == PEAL__OP_POLL_ADD)
+		return try_poll(op, sqe);
+	sock = op->file->sock;
+	if (op->file->kind != SIM_SOCK ||
+	    (sock->type == SIM_PIPE &&
+	     peal__op_row(sqe->opcode)->on == ON_SOCKET))
+		return -ENOTSOCK;
+	switch (sqe->opcode) {
+	case PEAL__OP_BIND:
+		return try_bind(sock, sqe);
+	case PEAL__OP_LISTEN:
+		return try_listen(sock, (int)sqe->len);
+	case PEAL__OP_SHUTDOWN:
+		return try_shutdown(sock, sqe->len);
+	case PEAL__OP_CONNECT:
+		return peal__sim_connect(op);
+	case PEAL__OP_ACCEPT:
+		return peal__sim_accept(op);
+	default:
+		return peal__sim_transfer(op);
+	}
+}
