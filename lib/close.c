@@ -99,8 +99,8 @@ peal_op peal_close_drained(struct peal_ring *ring, peal_fd fd, unsigned flags,
 	return op;
 }
 
-/* Refuses, cancels, runs handlers and posts until none is left or due_ns has come, but one turn
- * in any case: it submits the cancels. */
+/* Refuses, cancels, runs handlers and posts until none is left or due_ns has
+ * come, but one turn in any case: it submits the cancels. */
 static int drain(struct peal_ring *ring, uint64_t due_ns)
 {
 	int turned = 0;

@@ -474,7 +474,7 @@ static void feed_starved(struct peal_ring *ring)
 static int is_busy(struct peal_ring *ring)
 {
 	return ring->lost || ring->ready_head || peal__soft_busy(ring) ||
-	       peal__soft_of(ring)->late.first ||
+	       peal__soft_of(ring)->late.first || ring->after_first ||
 	       peal__posts_waiting(ring);
 }
 
@@ -559,7 +559,7 @@ static void sim_engine_close(struct peal_ring *ring)
 	*(sim->prev ? &sim->prev->next : &world->rings) = sim->next;
 	*(sim->next ? &sim->next->prev : &world->last_ring) = sim->prev;
 	world->ring_count--;
-	peal__free(ring, sim->ops, ring->rows_max * sizeof *sim->ops);
+	free(sim->ops);
 	peal__soft_free(ring, sizeof *sim);
 }
 
@@ -597,10 +597,10 @@ static int open_queues(struct peal_ring *ring,
 	rc = peal__soft_open(ring, options, has, count);
 	if (rc < 0)
 		return rc;
-	sim->ops = peal__alloc(ring, ring->rows_max * sizeof *sim->ops, 64);
+	sim->ops = calloc(ring->rows_max, sizeof *sim->ops);	/* untouched */
 	if (sim->ops)
 		return 0;
-	peal__reason("the allocator had no room for %u ops of %zu bytes: "
+	peal__reason("there was no room for %u simulated ops of %zu bytes: "
 		     "lower options.max_ops or raise the memory limit",
 		     ring->rows_max, sizeof *sim->ops);
 	return -ENOMEM;

@@ -460,7 +460,7 @@ static uint64_t ring_due(struct sim_ring *sim)
 		return PEAL_FOREVER;
 	if (ring->queues.sq_tail != ring->queues.sq_head || ring->ready_head ||
 	    ring->owed || peal__soft_busy(ring) || peal__posts_waiting(ring) ||
-	    sim->soft.late.first)
+	    sim->soft.late.first || ring->after_first || ring->hungry)
 		return 0;
 	if (ring->wheel.count)
 		due = peal__timer_next(ring);

@@ -28,7 +28,7 @@ nothing library_exports_no_variable "$work/data"
 
 # Declared functions: every `peal_name(` of a declaration in the preprocessed
 # headers that is neither a type's nor an inline function's.
-for header in include/peal.h include/peal/uring.h; do
+for header in include/peal.h include/peal/uring.h include/peal/sim.h; do
 	$CC -E -P -D_GNU_SOURCE -Iinclude "$header"
 done | tr '\n\t' '  ' | sed 's/[;{}]/&\n/g' | grep -v typedef |
 	grep -v 'static inline' |

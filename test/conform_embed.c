@@ -7,6 +7,13 @@
 #include "peal/uring.h"
 #include "test/harness.h"
 
+#define NEEDS_FD							\
+	do {								\
+		if (on_sim())						\
+			SKIP("no descriptor of the system tells of a "	\
+			     "simulated ring");				\
+	} while (0)
+
 /* --- embedding ----------------------------------------------------------- */
 
 /* One round of someone else's loop. It waits as long as the ring says; the
@@ -33,6 +40,7 @@ static void foreign_loop_until_finished(peal_op op)
 
 TEST(ring_in_a_poll_loop_serves_descriptors)
 {
+	NEEDS_FD;
 	char buf[4];
 	int fds[2];
 	peal_op op;
@@ -47,6 +55,7 @@ TEST(ring_in_a_poll_loop_serves_descriptors)
 
 TEST(ring_in_a_poll_loop_serves_files)
 {
+	NEEDS_FD;
 	char *buf = aligned_buffer(1 << 20);
 	int fd = open_direct("d", O_RDWR | O_CREAT);
 	peal_op op;
@@ -61,6 +70,7 @@ TEST(ring_in_a_poll_loop_serves_files)
 
 TEST(ring_in_a_poll_loop_serves_timers)
 {
+	NEEDS_FD;
 	peal_op op = peal_sleep(ring, 3 * PEAL_MS, 0, on_done, NULL);
 
 	ck_assert_uint_le(peal_ring_timeout_ns(ring), 3 * PEAL_MS);
@@ -70,6 +80,7 @@ TEST(ring_in_a_poll_loop_serves_timers)
 
 TEST(ring_in_a_poll_loop_serves_deadlines)
 {
+	NEEDS_FD;
 	char buf[4];
 	int fds[2];
 	peal_op op;
@@ -115,6 +126,7 @@ static void *post_soon(void *arg)
 
 TEST(ring_in_a_poll_loop_is_woken_by_posts)
 {
+	NEEDS_FD;
 	unsigned at;
 
 	for (at = 0; at < 100; at++) {
@@ -132,6 +144,7 @@ TEST(ring_in_a_poll_loop_is_woken_by_posts)
 
 TEST(ring_in_a_poll_loop_is_quiet_after_a_post)
 {
+	NEEDS_FD;
 	struct pollfd ready = { peal_ring_fd(ring), POLLIN, 0 };
 	int posts = 0, rounds;
 	pthread_t id;
@@ -150,6 +163,7 @@ TEST(ring_in_a_poll_loop_is_quiet_after_a_post)
 
 TEST(ring_in_a_poll_loop_tells_of_completions_that_had_no_room)
 {
+	NEEDS_FD;
 	struct peal_ring_options options = harness_options();
 	struct pollfd ready;
 	peal_op ops[64];
@@ -181,6 +195,7 @@ static void *write_soon(void *arg)
 
 TEST(ring_in_a_poll_loop_is_woken_by_descriptors)
 {
+	NEEDS_FD;
 	unsigned at;
 	char buf[4];
 	int fds[2];
@@ -201,6 +216,7 @@ TEST(ring_in_a_poll_loop_is_woken_by_descriptors)
 
 TEST(ring_in_an_epoll_loop_becomes_quiet_when_all_is_done)
 {
+	NEEDS_FD;
 	struct epoll_event event = { .events = EPOLLIN };
 	int epoll = keep_fd(epoll_create1(EPOLL_CLOEXEC));
 	peal_op op;

@@ -165,6 +165,8 @@ static int fds_of_an_executed_program(void)
 
 BARE_TEST(executed_program_inherits_no_fd_of_a_ring)
 {
+	if (on_sim())
+		SKIP("a simulated ring has no descriptor of the system");
 	int before = fds_of_an_executed_program();
 
 	ring = open_ring(NULL);

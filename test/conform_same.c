@@ -219,6 +219,8 @@ TEST(write_to_a_terminal_nobody_reads_does_not_stop_the_ring)
 	int master, slave;
 	peal_op op, timer;
 
+	if (on_sim())
+		SKIP("a simulated machine has no terminals");
 	if (openpty(&master, &slave, NULL, NULL, NULL) != 0)
 		SKIP("openpty: %s", strerror(errno));
 	keep_fd(master);
@@ -246,7 +248,7 @@ TEST(listener_that_rings_share_is_never_made_blocking_again)
 	peal_op op = peal_accept_multishot(ring, listener, 0, on_done, NULL);
 
 	settle();
-	ck_assert(!strcmp(peal_ring_engine(ring), "uring") ||
+	ck_assert(strcmp(peal_ring_engine(ring), "epoll") ||
 		  fcntl(listener, F_GETFL) & O_NONBLOCK);
 	ck_result(peal_cancel(ring, op, 0, NULL, NULL), 0);
 	finish(op);

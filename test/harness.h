@@ -40,6 +40,13 @@
 #include <unistd.h>
 
 #include "peal.h"
+#ifndef _WIN32
+#include "test/sim_calls.h"
+#else
+#define on_sim() 0
+#define sim_begin(dir) ((void)(dir))
+#define sim_end() 0
+#endif
 
 /* --- declaring tests ----------------------------------------------------- */
 

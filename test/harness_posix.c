@@ -3,6 +3,7 @@
  * The half of the harness that is POSIX's: what is open, children, and running
  * the tests under libcheck, each in a fork.
  */
+#define SIM_CALLS_REAL	/* what the process itself does */
 #include <dirent.h>
 #include <ftw.h>
 #include <libgen.h>

@@ -113,8 +113,8 @@ BARE_TEST(options_have_no_unnamed_bytes)
 			  sizeof(options.reserved));
 	ck_assert_uint_eq(offsetof(struct peal_ring_options, reserved) % 8, 4);
 	ck_assert_uint_eq(sizeof(options),
-			  offsetof(struct peal_ring_options, allocator) +
-			  sizeof(options.allocator));
+			  offsetof(struct peal_ring_options, sim_node) +
+			  sizeof(options.sim_node));
 }
 
 static void *alloc_only(void *ctx, size_t size, size_t align)
