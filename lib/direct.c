@@ -183,7 +183,7 @@ static peal_op duplicate(struct peal_ring *ring, peal_fd fd, unsigned flags,
 
 	if (op > 0)
 		peal__ready(ring, peal__row_find(ring, op),
-			    peal__blocking_run(&entry));
+			    peal__call_now(ring, &entry));
 	return op;
 }
 

@@ -76,8 +76,9 @@ struct peal__engine {
 	void (*learn)(const struct peal_ring *ring,
 		      struct peal__hint *out);
 
-	/* Closes a new fd that nobody wants; NULL: by the plain call. */
-	void (*discard)(struct peal_ring *ring, int fd);
+	/* A call that cannot block, at once, for an engine with descriptors of
+	 * its own; NULL: peal__blocking_run(). */
+	int64_t (*call)(struct peal_ring *ring, const struct peal__sqe *sqe);
 
 	/* A descriptor that polls readable when completions are there. */
 	int (*fd)(struct peal_ring *ring);

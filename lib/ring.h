@@ -320,6 +320,14 @@ static inline int peal__can(const struct peal_ring *ring, unsigned opcode)
 	return (ring->can[opcode >> 6] >> (opcode & 63)) & 1;
 }
 
+/* On the machine that the ring is on. */
+static inline int64_t peal__call_now(struct peal_ring *ring,
+				     const struct peal__sqe *sqe)
+{
+	return ring->engine->call ? ring->engine->call(ring, sqe)
+				  : peal__blocking_run(sqe);
+}
+
 static inline uint32_t peal__load_acquire(const uint32_t *at)
 {
 	return __atomic_load_n(at, __ATOMIC_ACQUIRE);

@@ -27,10 +27,8 @@ static void ignore_fd(struct peal_ring *ring,
 
 	if (peal_fd_is_direct((peal_fd)done->result))
 		peal__direct_drop(ring, (peal_fd)done->result);
-	else if (done->result >= 0 && ring->engine->discard)
-		ring->engine->discard(ring, (int)done->result);
 	else if (done->result >= 0)
-		peal__blocking_run(&entry);
+		peal__call_now(ring, &entry);
 }
 
 /* The handler of an op that was started without one. */

@@ -17,6 +17,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include "lib/buffers.h"
+#include "peal/sim_node.h"
 #include "shim/sim.h"
 
 /* --- the end of an op ---------------------------------------------------- */
@@ -644,12 +645,15 @@ static uint64_t sim_ring_random(struct peal_ring *ring)
 	return sim_random(sim_ring_of(ring)->node->world);
 }
 
-static void sim_discard(struct peal_ring *ring, int fd)
+/* close(2), and dup(2) */
+static int64_t sim_call(struct peal_ring *ring, const struct peal__sqe *sqe)
 {
 	struct peal_sim_node *node = sim_ring_of(ring)->node;
 
-	peal__sim_fd_close(node, fd);
-	peal__sim_settle(node->world);
+	if (sqe->opcode == PEAL__OP_FIXED_FD_INSTALL)
+		return peal_sim_dup(node, sqe->fd);
+	return sqe->opcode == PEAL__OP_CLOSE ? peal_sim_close_fd(node, sqe->fd)
+					     : -EOPNOTSUPP;
 }
 
 static void sim_learn(const struct peal_ring *ring, struct peal__hint *out)
@@ -683,5 +687,5 @@ const struct peal__engine peal__sim_engine = {
 	.clock = sim_clock,
 	.random = sim_ring_random,
 	.learn = sim_learn,
-	.discard = sim_discard,
+	.call = sim_call,
 };

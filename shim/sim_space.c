@@ -313,6 +313,9 @@ int64_t peal__sim_space_try(struct sim_op *op)
 	const struct peal__sqe *sqe = sim_sqe(op);
 
 	switch (sqe->opcode) {
+	case PEAL__OP_FILES_UPDATE:
+	case PEAL__OP_FIXED_FD_INSTALL:
+		return peal_sim_dup(op->file->node, sqe->fd);
 	case PEAL__OP_STATFS:
 		return try_statfs(op, sqe);
 	case PEAL__OP_SPLICE:
