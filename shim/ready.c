@@ -20,9 +20,8 @@
 #define MOST_PARTS 1024		/* iovecs in one message: UIO_MAXIOV */
 #define WAITING_FLAGS (RWF_HIPRI | RWF_DSYNC | RWF_SYNC | RWF_APPEND)
 #define UNKNOWN_FLAG 0x40000000	/* refused as RWF_NOWAIT is where it is not */
+#define SPLICE_FLAGS 0xfu	/* all that there are */
 #define CONNECTING 1		/* progress of a connect that has begun */
-
-enum { FOR_NOW, FOR_GOOD };	/* O_NONBLOCK is set */
 
 typedef int attempt(struct peal__sqe *sqe, int64_t *progress, unsigned how);
 
@@ -131,8 +130,17 @@ static int try_socket(struct peal__sqe *sqe, int64_t *progress, unsigned how)
 	return (int)(rc < 0 && *progress ? *progress : rc + *progress);
 }
 
-/* The call with O_NONBLOCK set for its duration, or from now on. */
-static int call_nonblocking(const struct peal__sqe *sqe, int for_good)
+static int listens(int fd)
+{
+	int yes = 0;
+	socklen_t len = sizeof yes;
+
+	return getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &yes, &len) == 0 &&
+	       yes;
+}
+
+/* The call with O_NONBLOCK set for its duration; on a listener, for good. */
+static int call_nonblocking(const struct peal__sqe *sqe)
 {
 	int mode = fcntl(sqe->fd, F_GETFL), rc;
 
@@ -143,14 +151,15 @@ static int call_nonblocking(const struct peal__sqe *sqe, int for_good)
 	do
 		rc = (int)peal__blocking_run(sqe);
 	while (rc == -EINTR);
-	if (!(mode & O_NONBLOCK) && !for_good)
+	if (!(mode & O_NONBLOCK) &&
+	    !(sqe->opcode == PEAL__OP_ACCEPT && listens(sqe->fd)))
 		fcntl(sqe->fd, F_SETFL, mode);
 	return rc;
 }
 
 static int try_accept(struct peal__sqe *sqe, int64_t *progress, unsigned how)
 {
-	int rc = call_nonblocking(sqe, FOR_GOOD);
+	int rc = call_nonblocking(sqe);
 
 	(void)progress;
 	(void)how;
@@ -161,7 +170,7 @@ static int try_accept(struct peal__sqe *sqe, int64_t *progress, unsigned how)
  * socket counts as connecting, and later calls would not say EISCONN. */
 static int try_connect(struct peal__sqe *sqe, int64_t *progress, unsigned how)
 {
-	int rc = call_nonblocking(sqe, FOR_NOW);
+	int rc = call_nonblocking(sqe);
 
 	(void)how;
 	if (rc == -EAGAIN)	/* a unix socket whose backlog is full */
@@ -174,10 +183,11 @@ static int try_connect(struct peal__sqe *sqe, int64_t *progress, unsigned how)
 	return READY_WAIT;
 }
 
+/* io_uring tells of POLLRDHUP unasked. */
 static int try_poll(struct peal__sqe *sqe, int64_t *progress, unsigned how)
 {
 	struct pollfd one = { .fd = sqe->fd,
-			      .events = (short)sqe->op_flags };
+			      .events = (short)(sqe->op_flags | POLLRDHUP) };
 
 	(void)progress;
 	(void)how;
@@ -197,24 +207,87 @@ static int look_then_call(const struct peal__sqe *sqe)
 
 	if (!is_ready(sqe->fd, waits == WAITS_WRITABLE ? POLLOUT : POLLIN))
 		return READY_WAIT;
-	rc = call_nonblocking(sqe, FOR_NOW);
+	rc = call_nonblocking(sqe);
 	return rc == -EAGAIN ? READY_WAIT : rc;
+}
+
+static uint64_t bytes_of(const struct peal__sqe *sqe)
+{
+	const struct iovec *iov = (const struct iovec *)(uintptr_t)sqe->addr;
+	uint64_t sum = 0;
+	uint32_t i;
+
+	if (sqe->opcode == PEAL__OP_READ || sqe->opcode == PEAL__OP_WRITE)
+		return sqe->len;
+	for (i = 0; i < sqe->len && i < MOST_PARTS; i++)
+		sum += iov[i].iov_len;
+	return sum;
+}
+
+/* What io_uring refuses and the plain call without an offset would not; the
+ * descriptor is looked at first. 0: nothing. */
+static int refusal(const struct peal__sqe *sqe, int is_socket)
+{
+	struct peal__sqe nothing = *sqe;
+	int64_t offset = (int64_t)sqe->off;
+	int rc;
+
+	if (!(sqe->op_flags & RWF_HIPRI) &&
+	    (offset == -1 || offset == 0 ||
+	     (!is_socket && offset > 0 && offset < INT64_MAX / 2)))
+		return 0;
+	nothing.opcode = peal__op_row(sqe->opcode)->waits == WAITS_WRITABLE
+				 ? PEAL__OP_WRITEV : PEAL__OP_READV;
+	nothing.len = nothing.op_flags = 0;
+	nothing.off = UINT64_MAX;
+	rc = (int)peal__blocking_run(&nothing);
+	if (rc < 0)
+		return rc;
+	if (sqe->op_flags & RWF_HIPRI)	/* for rings that poll the device */
+		return -EINVAL;
+	if (offset == -1)
+		return 0;
+	if (offset < 0 || (uint64_t)offset + bytes_of(sqe) > INT64_MAX)
+		return -EINVAL;
+	return is_socket ? -ESPIPE : 0;
+}
+
+/* pwritev2(2) of no bytes does nothing; a socket may have to send them. */
+static int send_nothing(const struct peal__sqe *sqe)
+{
+	const struct peal__sqe once = { .opcode = PEAL__OP_SEND, .fd = sqe->fd,
+					.op_flags = MSG_DONTWAIT |
+						    MSG_NOSIGNAL };
+
+	return (int)peal__blocking_run(&once);
+}
+
+static int call_nowait(const struct peal__sqe *sqe, int is_socket, unsigned how)
+{
+	struct peal__sqe once = *sqe;
+
+	if (is_socket && !bytes_of(sqe) &&
+	    peal__op_row(sqe->opcode)->waits == WAITS_WRITABLE)
+		return send_nothing(sqe);
+	once.op_flags |= how & READY_NO_NOWAIT ? UNKNOWN_FLAG : RWF_NOWAIT;
+	once.off = UINT64_MAX;	/* streams have no offset */
+	return (int)peal__blocking_run(&once);
 }
 
 static int try_rw(struct peal__sqe *sqe, int64_t *progress, unsigned how)
 {
-	struct peal__sqe once = *sqe;
 	struct stat st;
 	int rc;
 
 	(void)progress;
 	if (fstat(sqe->fd, &st) < 0)
 		return -errno;
+	rc = refusal(sqe, S_ISSOCK(st.st_mode));
+	if (rc < 0)
+		return rc;
 	if (S_ISREG(st.st_mode) || S_ISDIR(st.st_mode) || S_ISBLK(st.st_mode))
 		return READY_POOL;
-	once.op_flags |= how & READY_NO_NOWAIT ? UNKNOWN_FLAG : RWF_NOWAIT;
-	once.off = UINT64_MAX;	/* streams have no offset */
-	rc = (int)peal__blocking_run(&once);
+	rc = call_nowait(sqe, S_ISSOCK(st.st_mode), how);
 	if (sqe->op_flags & ~WAITING_FLAGS)
 		return rc;
 	if (rc == -EAGAIN)
@@ -224,20 +297,53 @@ static int try_rw(struct peal__sqe *sqe, int64_t *progress, unsigned how)
 	return rc;
 }
 
-/* The pool makes the call, when both ends look ready. With nothing to move it
- * is made here: what is wrong with it is not to be heard only when data comes.
- */
+static int is_pipe(int fd)
+{
+	struct stat st;
+
+	return fstat(fd, &st) == 0 && S_ISFIFO(st.st_mode);
+}
+
+/* What is wrong with a splice is not to be heard only when data comes. */
+static int splice_refusal(const struct peal__sqe *sqe)
+{
+	int in = (int)sqe->file_index, out = sqe->fd;
+	int from = fcntl(in, F_GETFL), to = fcntl(out, F_GETFL);
+
+	if (sqe->op_flags & ~SPLICE_FLAGS)
+		return -EINVAL;
+	if (from < 0 || to < 0 || (from | to) & O_PATH)
+		return -EBADF;
+	if (!sqe->len)
+		return 0;
+	if ((from & O_ACCMODE) == O_WRONLY || (to & O_ACCMODE) == O_RDONLY)
+		return -EBADF;
+	if ((sqe->addr != UINT64_MAX && is_pipe(in)) ||
+	    (sqe->off != UINT64_MAX && is_pipe(out)))
+		return -ESPIPE;
+	if (!is_pipe(in) && !is_pipe(out))
+		return -EINVAL;
+	return listens(out) ? -EPIPE : 0;
+}
+
+/* The pool makes the call, when both ends look ready. */
 static int try_splice(struct peal__sqe *sqe, int64_t *progress, unsigned how)
 {
 	struct peal__sqe once = *sqe;
-	int rc;
+	int rc, readable;
 
 	(void)progress;
 	(void)how;
-	if (sqe->op_flags & SPLICE_F_NONBLOCK || !sqe->len)
+	if (!sqe->len)
+		return splice_refusal(sqe);
+	if (sqe->op_flags & SPLICE_F_NONBLOCK)
 		return READY_POOL;
-	if (is_ready((int)sqe->file_index, POLLIN))
-		return is_ready(sqe->fd, POLLOUT) ? READY_POOL : READY_WAIT;
+	readable = is_ready((int)sqe->file_index, POLLIN);
+	if (readable && is_ready(sqe->fd, POLLOUT))
+		return READY_POOL;
+	rc = splice_refusal(sqe);
+	if (rc < 0 || readable)
+		return rc < 0 ? rc : READY_WAIT;
 	once.op_flags |= SPLICE_F_NONBLOCK;
 	rc = (int)peal__blocking_run(&once);
 	return rc == -EAGAIN ? READY_WAIT : rc;

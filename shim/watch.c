@@ -58,7 +58,7 @@ static int lane_of(const struct peal__sqe *sqe, int fd)
 static uint32_t events_of(const struct peal__sqe *sqe, int fd)
 {
 	if (waits_of(sqe) == WAITS_ASKED)
-		return sqe->op_flags & 0xffff;	/* above are epoll's own */
+		return (sqe->op_flags & 0xffff) | EPOLLRDHUP; /* above: epoll's */
 	return lane_of(sqe, fd) == LANE_OUT
 		       ? EPOLLOUT : EPOLLIN | EPOLLPRI | EPOLLRDHUP;
 }

@@ -380,10 +380,68 @@ BARE_TEST(splice_that_cannot_wait_is_for_the_pool)
 
 	make_pipe(from);
 	make_pipe(to);
-	ck_assert_int_eq(try_splice(from[0], to[1], 0, 0), READY_POOL);
 	ck_assert_int_eq(try_splice(from[0], to[1], 4, SPLICE_F_NONBLOCK),
 			 READY_POOL);
-	ck_assert_int_eq(try_splice(from[0], closed_fd(), 4, 0), -EBADF);
+}
+
+BARE_TEST(splice_that_is_wrong_says_so_before_it_waits)
+{
+	int from[2], to[2];
+
+	make_pipe(from);
+	make_pipe(to);
+	ck_assert_int_eq(try_splice(from[0], to[1], 0, 0), 0);
+	ck_assert_int_eq(try_splice(from[0], closed_fd(), 0, 0), -EBADF);
+	ck_assert_int_eq(try_splice(from[0], to[1], 0, 0x1000), -EINVAL);
+	ck_assert_int_eq(write(from[1], "data", 4), 4);
+	make_full(to[1]);
+	ck_assert_int_eq(try_splice(from[0], to[0], 4, 0), -EBADF);
+	ck_assert_int_eq(try_splice(to[1], from[1], 4, 0), -EBADF);
+	ck_assert_int_eq(try_splice(from[0], to[1], 4, 0x1000), -EINVAL);
+}
+
+BARE_TEST(offset_that_no_stream_has_is_refused)
+{
+	struct peal__sqe sqe;
+	int fds[2];
+
+	make_socketpair(SOCK_STREAM, fds);
+	sqe = entry(PEAL__OP_READ, fds[0], buf, 8);
+	sqe.off = 3;
+	ck_assert_int_eq(attempt(sqe), -ESPIPE);
+	sqe.off = UINT64_C(1) << 63;
+	ck_assert_int_eq(attempt(sqe), -EINVAL);
+	make_pipe(fds);
+	sqe.fd = fds[0];
+	ck_assert_int_eq(attempt(sqe), -EINVAL);
+	sqe.fd = fds[1];
+	ck_assert_int_eq(attempt(sqe), -EBADF);
+	sqe.fd = fds[0];
+	sqe.off = 3;
+	ck_assert_int_eq(attempt(sqe), READY_WAIT);
+}
+
+BARE_TEST(accept_on_what_does_not_listen_leaves_it_as_it_is)
+{
+	int fds[2], file = make_file("f", "data", 4);
+
+	make_socketpair(SOCK_STREAM, fds);
+	ck_assert_int_eq(attempt(entry(PEAL__OP_ACCEPT, fds[0], NULL, 0)),
+			 -EINVAL);
+	ck_assert(!is_nonblocking(fds[0]));
+	ck_assert_int_eq(attempt(entry(PEAL__OP_ACCEPT, file, NULL, 0)),
+			 -ENOTSOCK);
+	ck_assert(!is_nonblocking(file));
+}
+
+BARE_TEST(write_of_nothing_sends_an_empty_datagram)
+{
+	int fds[2];
+
+	make_socketpair(SOCK_DGRAM, fds);
+	ck_assert_int_eq(attempt(entry(PEAL__OP_WRITE, fds[0], buf, 0)), 0);
+	ck_assert_int_eq(recv(fds[1], buf, 8, MSG_DONTWAIT), 0);
+	ck_assert_int_eq(recv(fds[1], buf, 8, MSG_DONTWAIT), -1);
 }
 
 /* --- the table ----------------------------------------------------------- */

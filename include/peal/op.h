@@ -74,7 +74,8 @@ peal_op peal_nop(struct peal_ring *ring, unsigned flags,
  *            ready
  *   events   poll.h's POLLIN, POLLOUT, ...
  *   flags    0 or PEAL_ASYNC
- * Result     the ready events, which may hold POLLERR and POLLHUP unasked
+ * Result     the ready events, which may hold POLLERR, POLLHUP and POLLRDHUP
+ *            unasked
  * Errors     -EBADF: fd is not open; -EINVAL: fd has none of events, ever
  * Lifetime   nothing is lent
  * Thread     the ring's
