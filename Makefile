@@ -146,6 +146,11 @@ $(perf): $(call obj,$(perf_src) $(perf_cxx)) $(lib)
 	$(Q)$(if $(perf_cxx),$(CXX) $(CXXSTD) $(OPT) $(SANFLAGS),$(CC) $(ALL_CFLAGS)) \
 		$(LDFLAGS) -o $@ $^ $(LIBS) $(PERF_LIBS) $(JEMALLOC_LIBS)
 
+# What its own tests need of it.
+$(BUILD)/test/unit_perf_stats $(BUILD)/test/unit_perf_frame: $(call obj, \
+	$(addprefix perf/,case.c stats.c latency.c measure.c crew.c usage.c \
+	trace.c records.c)) -lm
+
 $(steps): $(call obj,$(steps_src)) $(lib)
 	@mkdir -p $(@D)
 	$(call say,LD,$@)

@@ -22,10 +22,12 @@ uint64_t latency_at(const struct latency *in, double share)
 		wanted = 1;
 	for (i = 0; i < LATENCY_SLOTS; i++) {
 		seen += in->slots[i];
-		if (seen >= wanted && latency_slot_end(i) < in->max)
-			return latency_slot_end(i);
-		if (seen >= wanted)
-			break;
+		if (seen < wanted)
+			continue;
+		/* The last slot has no end. */
+		return i + 1 < LATENCY_SLOTS && latency_slot_end(i) < in->max
+			       ? latency_slot_end(i)
+			       : in->max;
 	}
 	return in->max;
 }

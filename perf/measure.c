@@ -18,6 +18,7 @@
 #define WARM_UP_ROUNDS	2
 #define PROVE_OPS	512
 #define LEAST_SLICE_NS	500e3
+#define MOST_OPS	(UINT64_C(1) << 32)
 
 const char *const metric_names[METRICS] = {
 	[WALL_NS] = "wall_ns",
@@ -233,7 +234,7 @@ static void calibrate(struct row *row, double slice_ns)
 			return;
 		}
 		ns = out[WALL_NS] * (double)ops;
-		if (ns > slice_ns / 4 || measure_stop)
+		if (ns > slice_ns / 4 || measure_stop || ops > MOST_OPS)
 			break;
 		ops *= ns < slice_ns / 32 ? 4 : 2;
 	}
@@ -347,13 +348,13 @@ static void measure_rows(struct row *rows, unsigned count,
 
 static void close_row(struct row *row)
 {
-	if (!row->crew)
-		return;
-	crew_count(row->crew, &row->counters);
-	fill_in(row);
-	crew_close(row->crew);
-	row->crew = NULL;
-	if (!row->rounds)
+	if (row->crew) {
+		crew_count(row->crew, &row->counters);
+		fill_in(row);
+		crew_close(row->crew);
+		row->crew = NULL;
+	}
+	if (!row->rounds && !row->na[0])
 		snprintf(row->na, sizeof row->na, "stopped");
 }
 

@@ -126,7 +126,7 @@ const char *wake_open(const struct wake_kind *kind, void **out_state,
 
 	if (!state)
 		abort();
-	state->roundtrip = case_is(at, "mode", "roundtrip");
+	state->roundtrip = case_is(at, "traffic", "roundtrip");
 	state->here.kind = state->there.kind = kind;
 	if (state->roundtrip)
 		state->there.answer = &state->here;
@@ -200,7 +200,7 @@ void wake_close(void *arg)
 /* --- the workload ----------------------------------------------------------- */
 
 static const struct axis axes[] = {
-	{ "mode", "flood,roundtrip", "flood,roundtrip", NULL, 0,
+	{ "traffic", "flood,roundtrip", "flood,roundtrip", NULL, 0,
 	  "as fast as can be, or one at a time with an answer" },
 };
 
