@@ -155,6 +155,7 @@ static int write_report(int files, char **paths, const char *directory)
 		if (wrong) {
 			fprintf(stderr, "peal-perf report: %s: %s\n", paths[i],
 				wrong);
+			records_free(&from);
 			fclose(out);
 			return 2;
 		}

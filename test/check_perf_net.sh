@@ -3,90 +3,11 @@
 #
 # The network commands of peal-perf, in a very short mode: rows of the right
 # shape, data that was compared, n/a with a reason.
-# shellcheck source-path=SCRIPTDIR source=harness.sh
-. "$(dirname "$0")/harness.sh"
+# shellcheck source-path=SCRIPTDIR source=perf.sh
+. "$(dirname "$0")/perf.sh"
 
-perf=$BUILD/bin/peal-perf
-if [ ! -x "$perf" ]; then
-	not_ok perf_is_built "$perf is not there"
-	exit
-fi
 short='--seconds 0.2 --rounds 3'
 export PEAL_TEST_MARK=$work
-
-# column FILE NAME: of the rows of a CSV, `side value` lines. A field in quotes
-# may hold commas.
-column()
-{
-	awk -v want="$2" '
-	function split_line(line,  i, c, n, inside) {
-		n = 1
-		fields[1] = ""
-		for (i = 1; i <= length(line); i++) {
-			c = substr(line, i, 1)
-			if (c == "\"")
-				inside = !inside
-			else if (c == "," && !inside)
-				fields[++n] = ""
-			else
-				fields[n] = fields[n] c
-		}
-		return n
-	}
-	/^#/ { next }
-	!at {
-		n = split_line($0)
-		for (i = 1; i <= n; i++)
-			if (fields[i] == want)
-				at = i
-		next
-	}
-	{
-		split_line($0)
-		print fields[2], fields[at]
-	}' "$1"
-}
-
-# rows NAME FILE COUNT NUMBER: so many rows; each has the number, or a reason
-# why there is none.
-rows()
-{
-	local found
-	found=$(column "$2" side | wc -l)
-	if [ "$found" != "$3" ]; then
-		not_ok "$1" "$found rows, not $3"
-		return
-	fi
-	paste -d '|' <(column "$2" na) <(column "$2" "$4") |
-		awk -F '|' '{
-			split($1, na, " ")
-			split($2, number, " ")
-			if ((na[2] == "") != (number[2] + 0 > 0))
-				print
-		}' > "$work/bad"
-	nothing "$1" "$work/bad"
-}
-
-# na NAME FILE SIDE PATTERN: this side has no number, for this reason.
-na()
-{
-	if column "$2" na | grep -q "^$3 .*$4"; then
-		ok "$1"
-	else
-		not_ok "$1" "$(column "$2" na | grep "^$3 ")"
-	fi
-}
-
-# between NAME VALUE LOW HIGH
-between()
-{
-	if awk -v v="$2" -v l="$3" -v h="$4" 'BEGIN { exit !(v >= l && v <= h) }'
-	then
-		ok "$1"
-	else
-		not_ok "$1" "$2 is not in $3 to $4"
-	fi
-}
 
 # shellcheck disable=SC2086 # a list of words
 {
