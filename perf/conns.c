@@ -95,7 +95,7 @@ static void print_row(const struct net_way *way, unsigned count,
 	struct interval kernel = stats_interval(idle->kernel, idle->rounds);
 
 	if (csv && idle->na[0])
-		fprintf(out, "conns,%s,%u,\"%s\",,,,,,\n", way->name, count,
+		fprintf(out, "conns,%s,%u,\"%s\",,,,,,,\n", way->name, count,
 			idle->na);
 	else if (csv)
 		fprintf(out, "conns,%s,%u,\"\",%u,%.1f,%.1f,%.1f,%.0f,%.0f,"

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The file workload on peal. */
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include "perf/file.h"
@@ -76,23 +77,59 @@ static const char *open_arena(struct state *state, const struct perf_case *at,
 	return arena_in_effect(state, at);
 }
 
+static void on_fd(struct peal_ring *ring, const struct peal_completion *done)
+{
+	(void)ring;
+	*(int64_t *)done->ctx = done->result;
+}
+
+/* The file in the ring's own table: opened there, or put there. */
+static const char *open_fd(struct state *state, const struct perf_case *at)
+{
+	struct peal_ring *ring = state->ours.ring;
+	int flags = fcntl(state->job.fd, F_GETFL) & ~O_CLOEXEC;
+	int64_t result = -EINPROGRESS;
+	peal_op op;
+	int rc = 0;
+
+	state->fd = state->job.fd;
+	if (case_is(at, "files", "fd"))
+		return NULL;
+	if (case_is(at, "files", "direct"))
+		op = peal_open(ring, PEAL_CWD, state->job.path, flags, 0,
+			       PEAL_DIRECT, on_fd, &result);
+	else
+		op = peal_fd_register(ring, state->job.fd, 0, on_fd, &result);
+	if (op < 0)
+		return why_errno("a direct descriptor", op);
+	while (result == -EINPROGRESS && rc >= 0)
+		rc = peal_ring_turn(ring, PEAL_FOREVER);
+	if (result < 0)
+		return why_errno("a direct descriptor", result);
+	state->fd = (peal_fd)result;
+	return peal_fd_is_direct(state->fd)
+		       ? NULL
+		       : "the ring has no table: the descriptor is an "
+			 "ordinary one";
+}
+
 static const char *open_side(void **out_state, const struct perf_case *at)
 {
 	struct state *state;
 	void *buffers = NULL;
 	const char *wrong;
 
-	if (!case_is(at, "files", "fd"))
-		return "peal has no registered descriptors yet";
 	state = calloc(1, sizeof *state);
 	if (!state)
 		abort();
-	wrong = ours_open(&state->ours, case_text(at, "flags"));
+	wrong = ours_open(&state->ours, case_text(at, "flags"),
+			  case_is(at, "files", "fd") ? 0 : 4);
 	if (!wrong)
 		wrong = open_arena(state, at, &buffers);
 	if (!wrong)
 		wrong = file_job_open(&state->job, at, buffers);
-	state->fd = state->job.fd;
+	if (!wrong)
+		wrong = open_fd(state, at);
 	*out_state = state;
 	if (wrong)
 		close_side(state);

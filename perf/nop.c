@@ -111,7 +111,7 @@ static const char *peal_nop_open(void **out_state, const struct perf_case *at)
 
 	if (!nop)
 		abort();
-	wrong = ours_open(&nop->ours, case_text(at, "flags"));
+	wrong = ours_open(&nop->ours, case_text(at, "flags"), 0);
 	nop->batch = (unsigned)case_number(at, "batch");
 	*out_state = nop;
 	if (wrong)

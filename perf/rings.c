@@ -185,7 +185,8 @@ void bare_close(struct bare *bare)
 
 /* --- peal ------------------------------------------------------------------- */
 
-const char *ours_open(struct ours *ours, const char *flags)
+const char *ours_open(struct ours *ours, const char *flags,
+		      unsigned direct_fds)
 {
 	struct peal_ring_options options = PEAL_RING_OPTIONS;
 	int rc;
@@ -193,6 +194,7 @@ const char *ours_open(struct ours *ours, const char *flags)
 	memset(ours, 0, sizeof *ours);
 	options.entries = RINGS_ENTRIES;
 	options.sqpoll_idle_ms = RINGS_SQPOLL_IDLE_MS;
+	options.direct_fds = direct_fds;
 	if (strcmp(flags, "default") == 0)
 		options.disable = "defer,coop";
 	else if (strcmp(flags, "coop") == 0)

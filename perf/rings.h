@@ -64,7 +64,9 @@ struct ours {
 	unsigned looked;	/* the tail up to which entries were seen */
 };
 
-const char *ours_open(struct ours *ours, const char *flags);
+/* direct_fds: slots for direct descriptors. */
+const char *ours_open(struct ours *ours, const char *flags,
+		      unsigned direct_fds);
 void ours_count(struct ours *ours, struct counters *out);
 const char *ours_close(struct ours *ours);
 /* Entries are looked at after the fact: while they are still in the queue's

@@ -243,7 +243,7 @@ nothing no_file_is_left_behind "$work/bad"
 sweep="sweep nop --seconds 0.1 --rounds 3 --out $work/sweep"
 "$perf" $sweep > "$work/log" 2>&1 &
 measuring=$!
-until [ "$(grep -s '^nop' "$work/sweep" | wc -l)" -ge 10 ] ||
+until [ "0$(grep -s -c '^nop' "$work/sweep")" -ge 10 ] ||
 	! kill -0 $measuring 2> /dev/null; do
 	:
 done
