@@ -30,8 +30,8 @@ static const char *wanted, *csv;
 
 static const unsigned ways[] = {
 	NET_WAY_uring, NET_WAY_uring_group, NET_WAY_uring_direct,
-	NET_WAY_peal, NET_WAY_peal_group, NET_WAY_peal_epoll, NET_WAY_epoll,
-	NET_WAY_epoll_edge,
+	NET_WAY_peal, NET_WAY_peal_group, NET_WAY_peal_direct,
+	NET_WAY_peal_epoll, NET_WAY_epoll, NET_WAY_epoll_edge,
 	NET_WAY_libuv, NET_WAY_libevent, NET_WAY_bufferevent, NET_WAY_asio,
 	NET_WAY_asio_uring, NET_WAY_threads,
 };

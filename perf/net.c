@@ -20,18 +20,18 @@ static const struct axis models_axes[] = { AXES("64", "1000", "16") };
 
 static const struct side *const net_sides[] = {
 	&net_side_uring, &net_side_uring_group, &net_side_uring_direct,
-	&net_side_peal, &net_side_peal_group, &net_side_peal_epoll,
-	&net_side_epoll, &net_side_epoll_edge, &net_side_libuv,
-	&net_side_libevent, &net_side_bufferevent, &net_side_asio,
-	&net_side_asio_uring, &net_side_threads, NULL
+	&net_side_peal, &net_side_peal_group, &net_side_peal_direct,
+	&net_side_peal_epoll, &net_side_epoll, &net_side_epoll_edge,
+	&net_side_libuv, &net_side_libevent, &net_side_bufferevent,
+	&net_side_asio, &net_side_asio_uring, &net_side_threads, NULL
 };
 
 /* The five models of the textbooks, the ring's two, peal's. */
 static const struct side *const models_sides[] = {
 	&net_side_uring, &net_side_uring_group, &net_side_peal,
-	&net_side_peal_group, &net_side_epoll, &net_side_epoll_edge, &net_side_threads,
-	&net_side_polling, &net_side_select, &net_side_poll, &net_side_sigio,
-	NULL
+	&net_side_peal_group, &net_side_peal_direct, &net_side_epoll,
+	&net_side_epoll_edge, &net_side_threads, &net_side_polling,
+	&net_side_select, &net_side_poll, &net_side_sigio, NULL
 };
 
 static const struct bench_option options[] = {

@@ -129,6 +129,9 @@ struct net_way {
 	X(peal_group, "peal-group", NET_COUNTS | NET_ASKED | NET_ONE_ARM, \
 	  0, NULL, net_serve_peal, NET_GROUP,				\
 	  "peal: multishot recv, a buffer group, send_full")		\
+	X(peal_direct, "peal-direct", NET_COUNTS | NET_ASKED |		\
+	  NET_ONE_ARM | NET_DIRECT, 0, NULL, net_serve_peal,		\
+	  NET_GROUP | NET_FILES, "the same on direct descriptors")	\
 	X(peal_epoll, "peal-epoll", NET_COUNTS | NET_ASKED, 0, NULL, net_serve_peal,	\
 	  NET_ON_EPOLL, "the same program on peal's epoll engine")	\
 	X(epoll, "epoll", NET_COUNTS, 0, NULL, net_serve_epoll, NET_LEVEL,	\

@@ -31,6 +31,7 @@ static struct peal_ring *the_ring;
 static struct conn *conns;
 static char *buffers;		/* one per connection, or the group's */
 static struct peal_group *group;
+static unsigned direct;
 static uint32_t lens[BUFFERS];	/* bytes in a buffer of the group */
 static uint16_t next[BUFFERS];	/* the one behind it */
 static unsigned used, free_count;
@@ -72,7 +73,10 @@ static void on_accepted(struct peal_ring *ring,
 	conn->fd = (peal_fd)done->result;
 	conn->first = conn->last = NONE;
 	conn->ended = 0;
-	setsockopt(conn->fd, IPPROTO_TCP, TCP_NODELAY, &yes, sizeof yes);
+	/* A direct one has its listener's. */
+	if (!direct)
+		setsockopt(conn->fd, IPPROTO_TCP, TCP_NODELAY, &yes,
+			   sizeof yes);
 	job->page->accepted++;
 	receive(ring, conn);
 }
@@ -190,6 +194,8 @@ static void answer(struct peal_ring *ring, void *ctx)
 	job->page->waits = stats.enters;
 	job->page->recvs = stats.by_op[SQ_RECV];
 	job->page->sends = stats.by_op[SQ_SEND];
+	job->page->fixed_files = stats.direct_by_op[SQ_RECV] +
+				 stats.direct_by_op[SQ_SEND];
 	job->page->rearmed = stats.rearmed;
 	__atomic_fetch_add(&job->page->answered, 1, __ATOMIC_RELEASE);
 }
@@ -227,6 +233,8 @@ static void open_ring(unsigned variant)
 	struct peal_ring_options options = PEAL_RING_OPTIONS;
 
 	options.cq_entries = 4096;
+	if (direct)
+		options.direct_fds = job->connections + 8;
 	options.engine = variant & NET_ON_EPOLL ? "epoll" : "uring";
 	if (peal_ring_open(&the_ring, &options) < 0)
 		net_cannot(job->page, "%s", peal_open_reason());
@@ -236,8 +244,10 @@ static void open_ring(unsigned variant)
 void net_serve_peal(const struct net_job *given, unsigned variant)
 {
 	char setup[160];
+	int yes = 1;
 
 	job = given;
+	direct = variant & NET_FILES;
 	conns = map((job->connections + 8) * sizeof *conns);
 	free_conns = map((job->connections + 8) * sizeof *free_conns);
 	buffers = map((variant & NET_GROUP ? BUFFERS : job->connections + 8) *
@@ -245,11 +255,14 @@ void net_serve_peal(const struct net_job *given, unsigned variant)
 	open_ring(variant);
 	if (variant & NET_GROUP)
 		open_group();
-	must("accept", peal_accept_multishot(the_ring, job->listener, 0,
+	setsockopt(job->listener, IPPROTO_TCP, TCP_NODELAY, &yes, sizeof yes);
+	must("accept", peal_accept_multishot(the_ring, job->listener,
+					     direct ? PEAL_DIRECT : 0,
 					     on_accepted, NULL));
-	snprintf(setup, sizeof setup, "engine %s, %s and send_full, %s",
+	snprintf(setup, sizeof setup, "engine %s, %s and send_full, %s%s",
 		 peal_ring_engine(the_ring), group ? "multishot recv" : "recv",
-		 group ? "256 buffers for all" : "a buffer each");
+		 group ? "256 buffers for all" : "a buffer each",
+		 direct ? ", direct descriptors" : "");
 	net_serving(job->page, setup);
 	must("run", peal_ring_run(the_ring));
 	net_cannot(job->page, "the ring had nothing to do");

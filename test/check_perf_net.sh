@@ -27,10 +27,10 @@ export PEAL_TEST_MARK=$work
 		--csv "$work/few")
 } > "$work/log" 2>&1
 
-rows net_measures_every_side_with_each_byte_compared "$work/net" 14 cpu_ns
-rows net_measures_messages_of_many_receives "$work/large" 14 cpu_ns
-rows net_measures_a_stream "$work/stream" 14 cpu_ns
-rows models_measures_every_model "$work/models" 11 cpu_ns
+rows net_measures_every_side_with_each_byte_compared "$work/net" 15 cpu_ns
+rows net_measures_messages_of_many_receives "$work/large" 15 cpu_ns
+rows net_measures_a_stream "$work/stream" 15 cpu_ns
+rows models_measures_every_model "$work/models" 12 cpu_ns
 # A side is n/a only where a library or the kernel lacks what it needs: not
 # because an answer was wrong or did not come.
 for file in net large stream models conns; do
@@ -38,7 +38,7 @@ for file in net large stream models conns; do
 		'built without|io_uring|buffer ring|multishot is not'
 done > "$work/wrong"
 nothing no_answer_was_wrong_or_missing "$work/wrong"
-rows conns_measures_every_side "$work/conns" 14 heap_bytes
+rows conns_measures_every_side "$work/conns" 15 heap_bytes
 na select_beyond_its_set_is_na "$work/select" select 'can have 1000'
 na too_few_descriptors_are_na "$work/files" epoll 'RLIMIT_NOFILE 200 <'
 na too_few_descriptors_for_idle_ones_are_na "$work/few" epoll \
