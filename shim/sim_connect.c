@@ -178,6 +178,8 @@ void peal__sim_answered(struct sim_packet *packet)
 
 	if (sock->state != SOCK_CONNECTING || sock->closed || sock->reset)
 		return;
+	if (packet->kind == PACKET_YES && !sock->peer)
+		return;		/* from a machine that has crashed since */
 	peal__sim_event_remove(sock->node->world, &sock->retry);
 	if (packet->kind == PACKET_NO) {
 		peal__sim_sock_fail(sock, -ECONNREFUSED);

@@ -150,6 +150,20 @@ void peal__sim_sock_close(struct sim_sock *sock)
 
 /* --- a machine goes, and comes ------------------------------------------- */
 
+/* A connection that was still being made is asked for again, and what came of
+ * it forgotten. */
+static void lose_peer(struct sim_sock *sock, uint32_t underway)
+{
+	peal__sim_sock_unpair(sock);
+	if (sock->state != SOCK_CONNECTING) {
+		sock->silent = 1;
+		sock->unheard = sock->unheard || underway;
+		return;
+	}
+	sock->rx_len = sock->rx_head = 0;
+	sock->eof = 0;
+}
+
 /* Its peers are not told. */
 void peal__sim_net_crash(struct peal_sim_node *node)
 {
@@ -158,11 +172,8 @@ void peal__sim_net_crash(struct peal_sim_node *node)
 
 		peal__sim_sock_hold(sock);
 		peal__sim_event_remove(node->world, &sock->retry);
-		if (peer && peer->node != node && !peer->closed) {
-			peer->silent = 1;
-			peer->unheard = peer->unheard || sock->coming;
-			peal__sim_sock_unpair(peer);
-		}
+		if (peer && peer->node != node && !peer->closed)
+			lose_peer(peer, sock->coming);
 		leave_node(sock);
 		while (sock->queue) {
 			struct sim_sock *waiting = sock->queue;

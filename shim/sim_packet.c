@@ -166,10 +166,25 @@ static void take_data(struct sim_packet *packet)
 	peal__sim_sock_wake(to, POLLIN);
 }
 
+/* Of a connection that has been given up: its machine crashed, and the socket
+ * asks again, or has another peer. What a socket sends itself is the reset that
+ * a machine answers with which knows nothing of it. */
+static int is_stale(const struct sim_packet *packet)
+{
+	const struct sim_sock *to = packet->to;
+
+	if (packet->from == to)
+		return !to->silent;
+	return to->state == SOCK_CONNECTING ||
+	       (to->peer && to->peer != packet->from);
+}
+
 static void take_stream(struct sim_packet *packet)
 {
 	struct sim_sock *to = packet->to;
 
+	if (is_stale(packet))
+		return;
 	if (to->closed) {
 		refuse(packet);
 		return;
