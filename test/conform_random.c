@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Random programs of ops against a ledger. Every op that was accepted gets
- * exactly one terminal completion, with its own context and handle; nothing
- * leaks, whatever is cancelled, timed out or closed by whom and when, from
- * outside a handler or inside one.
+ * exactly one terminal completion, with its own context and handle; every post
+ * runs once; no handler runs inside a call; nothing leaks, whatever is
+ * cancelled, timed out, posted or closed by whom and when, from outside a
+ * handler or inside one.
  *
  * A failure names its seed; SEED=n in the environment runs that one alone.
  */
@@ -34,7 +35,9 @@ static int listener, event_fd, file_fd;
 static struct sockaddr_un listen_addr;
 static socklen_t listen_len;
 static uint64_t seed, state;
-static unsigned depth, terminals, accepted;
+static unsigned depth, terminals, accepted, posted, posts_run;
+static int in_call;		/* a call of the library has not returned */
+static unsigned fds_open;	/* before a program */
 
 static uint32_t rnd(uint32_t below)
 {
@@ -60,7 +63,7 @@ static void on_any(struct peal_ring *where, const struct peal_completion *done)
 {
 	struct entry *entry = done->ctx;
 
-	FAIL_UNLESS(where == ring);
+	FAIL_UNLESS(where == ring && !in_call);
 	FAIL_UNLESS(entry->op == done->op);
 	if (entry->takes_fd && done->result >= 0)
 		close((int)done->result);
@@ -80,6 +83,27 @@ static void on_any(struct peal_ring *where, const struct peal_completion *done)
 	}
 	if (rnd(40) == 0)
 		peal_ring_stop(ring);
+}
+
+static void on_post(struct peal_ring *where, void *ctx)
+{
+	FAIL_UNLESS(where == ring && ctx == ledger && !in_call);
+	posts_run++;
+	if (depth < 3) {
+		depth++;
+		act();
+		depth--;
+	}
+}
+
+static unsigned count_fds(void)
+{
+	unsigned count = 0;
+	int fd;
+
+	for (fd = 0; fd < 256; fd++)
+		count += fcntl(fd, F_GETFD) >= 0;
+	return count;
 }
 
 static void new_pipe(int i)
@@ -189,7 +213,10 @@ static peal_op start_close(struct entry *e)
 		return -EBADF;
 	e->pipe = i;
 	e->end = end;
-	op = peal_close_drained(ring, pipes[i][end], 0, on_any, e);
+	if (rnd(3))
+		op = peal_close_drained(ring, pipes[i][end], 0, on_any, e);
+	else
+		op = peal_close(ring, pipes[i][end], 0, on_any, e);
 	closing[i][end] = op > 0;
 	return op;
 }
@@ -235,7 +262,9 @@ static void start(void)
 	e->pipe = -1;
 	e->takes_fd = 0;
 	e->op = -1;		/* taken: start_any() may look at the ledger */
+	in_call = 1;
 	op = start_any(e);
+	in_call = 0;
 	e->op = op > 0 ? op : 0;
 	if (op <= 0)
 		return;
@@ -249,7 +278,8 @@ static void act(void)
 {
 	static const uint64_t one = 1;
 
-	switch (rnd(12)) {
+	in_call = 1;
+	switch (rnd(13)) {
 	case 0:
 		peal_cancel(ring, any_op(), 0, NULL, NULL);
 		break;
@@ -267,9 +297,14 @@ static void act(void)
 	case 4:
 		FAIL_UNLESS(write(event_fd, &one, sizeof one) == sizeof one);
 		break;
+	case 5:
+		if (peal_post(ring, on_post, ledger) == 0)
+			posted++;
+		break;
 	default:
 		start();
 	}
+	in_call = 0;
 }
 
 static void set_up(void)
@@ -282,7 +317,7 @@ static void set_up(void)
 	for (i = 0; i < PIPES; i++)
 		new_pipe(i);
 	event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	terminals = accepted = depth = 0;
+	terminals = accepted = depth = posted = posts_run = 0;
 	state = seed * 2654435761u + 1;
 }
 
@@ -328,7 +363,9 @@ static void one_program(void)
 		FAIL_UNLESS(!"the ring closes");
 	}
 	FAIL_UNLESS(terminals == accepted);
+	FAIL_UNLESS(posts_run == posted);
 	tear_down();
+	FAIL_UNLESS(count_fds() == fds_open);
 }
 
 static void run_seeds(struct peal_ring_options *options)
@@ -337,7 +374,9 @@ static void run_seeds(struct peal_ring_options *options)
 	uint64_t s;
 
 	open_fixed_things();
-	reopen_ring(options);
+	close_ring(ring);
+	fds_open = count_fds();
+	ring = open_ring(options);
 	for (s = 1; s <= SEEDS; s++) {
 		seed = only ? strtoull(only, NULL, 10) : s;
 		one_program();
