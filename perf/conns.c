@@ -86,7 +86,7 @@ static void measure_once(const struct net_way *way, unsigned count,
 		snprintf(idle->na, sizeof idle->na, "%s", wrong);
 }
 
-/* --- output ------------------------------------------------------------------- */
+/* --- output -------------------------------------------------------------- */
 
 static void print_row(const struct net_way *way, unsigned count,
 		      const struct idle *idle, FILE *out)
@@ -172,7 +172,7 @@ static void measure_all(FILE *out)
 	}
 }
 
-/* --- options -------------------------------------------------------------------- */
+/* --- options ------------------------------------------------------------- */
 
 static void usage(FILE *out)
 {

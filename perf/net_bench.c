@@ -138,7 +138,7 @@ static const char *net_open(void **out_state, unsigned which,
 	return NULL;
 }
 
-/* --- a run ------------------------------------------------------------------- */
+/* --- a run --------------------------------------------------------------- */
 
 static const char *run_load(struct net_state *state,
 			    const struct net_load_work *work,
@@ -245,7 +245,7 @@ static void net_count(void *as_void, struct counters *out)
 	out->extra[2].value = state->sends / state->messages;
 }
 
-/* --- a side per way ------------------------------------------------------------ */
+/* --- a side per way ------------------------------------------------------ */
 
 #define OPEN(id, ...)							\
 static const char *open_##id(void **out_state, const struct perf_case *at) \

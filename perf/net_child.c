@@ -187,7 +187,7 @@ int net_child_ask(struct net_child *child, const struct net_way *way)
 	return 0;
 }
 
-/* --- memory ------------------------------------------------------------------ */
+/* --- memory -------------------------------------------------------------- */
 
 static double field(const char *path, const char *name)
 {

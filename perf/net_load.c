@@ -249,7 +249,7 @@ const char *net_load_run(struct net_load *load,
 	return load->failed;
 }
 
-/* --- connecting ------------------------------------------------------------- */
+/* --- connecting ---------------------------------------------------------- */
 
 static int connect_one(struct net_load *load, struct client *client,
 		       unsigned index)

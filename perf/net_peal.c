@@ -121,7 +121,7 @@ static void on_sent(struct peal_ring *ring, const struct peal_completion *done)
 		receive(ring, done->ctx);
 }
 
-/* --- with a group ------------------------------------------------------------ */
+/* --- with a group -------------------------------------------------------- */
 
 static void send_first(struct peal_ring *ring, struct conn *conn)
 {
@@ -183,7 +183,7 @@ static void on_group_sent(struct peal_ring *ring,
 		hang_up(ring, conn);
 }
 
-/* --- counters, when the command asks for them ----------------------------- */
+/* --- counters, when the command asks for them ---------------------------- */
 
 static void answer(struct peal_ring *ring, void *ctx)
 {
@@ -206,7 +206,7 @@ static void on_signal(int signal)
 	peal_post(the_ring, answer, NULL);
 }
 
-/* --- start ------------------------------------------------------------------ */
+/* --- start --------------------------------------------------------------- */
 
 static void *map(size_t size)
 {
