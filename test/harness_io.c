@@ -14,8 +14,7 @@
 /* A kept descriptor is closed only if it is still the same file. */
 static struct {
 	int fd;
-	dev_t device;
-	ino_t inode;
+	uint64_t device, inode;
 } kept[MAX_KEPT];
 static unsigned kept_count;
 static void *buffers[MAX_BUFFERS];

@@ -156,6 +156,8 @@ int posix_poll(struct pollfd *fds, unsigned count, int timeout_ms)
 		Sleep((DWORD)timeout_ms);
 		return 0;
 	}
+	if (fds[0].fd == (SOCKET)-EOPNOTSUPP)
+		return posix_no("a completion port is no descriptor to poll");
 	return WSAPoll(fds, count, timeout_ms);
 }
 
