@@ -81,7 +81,7 @@ TEST(accept_multishot_can_be_cancelled)
 
 TEST(poll_multishot_can_be_cancelled)
 {
-	make_pipe(pipe_fds);
+	make_pollable(pipe_fds);
 	can_be_cancelled(peal_poll_multishot(ring, pipe_fds[0], POLLIN, 0,
 					     on_done, NULL));
 }
@@ -340,6 +340,7 @@ TEST(cancel_all_ends_everything)
 	peal_op ops[4];
 	unsigned at;
 
+	make_pollable(pipe_fds);
 	ops[0] = pipe_read();
 	ops[1] = peal_sleep(ring, 3600 * PEAL_S, 0, on_done, NULL);
 	ops[2] = peal_accept_multishot(ring, make_listener(AF_INET, &addr,

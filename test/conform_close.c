@@ -276,7 +276,7 @@ BARE_TEST(ring_close_ends_everything_and_refuses_more)
 	socklen_t len;
 	int fds[2], listener = make_listener(AF_INET, &addr, &len);
 
-	make_pipe(fds);
+	make_pollable(fds);
 	peal_read(own, fds[0], buf, 1, PEAL_CURRENT, 0, on_cancelled, NULL);
 	peal_read_full(own, fds[0], buf, 1, PEAL_CURRENT, 0, on_cancelled,
 		       NULL);
@@ -308,7 +308,7 @@ BARE_TEST(ring_close_ends_thousands_of_ops)
 	int fds[2];
 	unsigned at;
 
-	make_pipe(fds);
+	make_pollable(fds);
 	for (at = 0; at < 5000; at++)
 		peal_poll(own, fds[0], POLLIN, 0, on_cancelled, NULL);
 	close_ring(own);
@@ -361,7 +361,7 @@ BARE_TEST(ring_close_runs_no_handler_twice)
 	int fds[2];
 	unsigned at;
 
-	make_pipe(fds);
+	make_pollable(fds);
 	for (at = 0; at < 100; at++)
 		ops[at] = at & 1 ? peal_nop(own, 0, on_done, NULL) :
 				   peal_poll(own, fds[0], POLLIN, 0, on_done,

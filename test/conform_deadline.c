@@ -43,13 +43,13 @@ TEST(deadline_ends_a_read_that_was_submitted_before)
 
 TEST(deadline_ends_a_poll)
 {
-	make_pipe(pipe_fds);
+	make_pollable(pipe_fds);
 	times_out(peal_poll(ring, pipe_fds[0], POLLIN, 0, on_done, NULL));
 }
 
 TEST(deadline_ends_a_poll_multishot)
 {
-	make_pipe(pipe_fds);
+	make_pollable(pipe_fds);
 	times_out(peal_poll_multishot(ring, pipe_fds[0], POLLIN, 0, on_done,
 				      NULL));
 }

@@ -40,7 +40,7 @@ static int wished(int64_t fd)
 static int open_file(const char *name, const char *data)
 {
 	close(make_file(name, data, strlen(data)));
-	return wished(finish(peal_open(ring, AT_FDCWD, path_in_dir(name),
+	return wished(finish(peal_open(ring, PEAL_CWD, path_in_dir(name),
 				       O_RDWR, 0, PEAL_DIRECT, on_done,
 				       NULL)));
 }
@@ -133,7 +133,7 @@ TEST(open_that_fails_takes_no_slot)
 
 	open_table(2);
 	for (i = 0; i < 10; i++)
-		ck_result(finish(peal_open(ring, AT_FDCWD,
+		ck_result(finish(peal_open(ring, PEAL_CWD,
 					   path_in_dir("none"), O_RDONLY, 0,
 					   PEAL_DIRECT, on_done, NULL)),
 			  -ENOENT);
@@ -150,7 +150,7 @@ TEST(full_table_is_enfile_and_a_close_makes_room)
 		SKIP("no table");
 	for (i = 0; i < 2; i++)
 		fds[i] = open_file("f", "x");
-	ck_result(finish(peal_open(ring, AT_FDCWD, path_in_dir("f"), O_RDONLY,
+	ck_result(finish(peal_open(ring, PEAL_CWD, path_in_dir("f"), O_RDONLY,
 				   0, PEAL_DIRECT, on_done, NULL)), -ENFILE);
 	peal_ring_stats(ring, &stats);
 	ck_assert_uint_eq(stats.direct_full, 1);
@@ -450,7 +450,7 @@ TEST(slot_is_not_used_again_while_an_op_is_in_flight)
 	op = peal_recv(ring, fd, &byte, 1, 0, 0, on_done, NULL);
 	settle();
 	closed = peal_close_drained(ring, fd, 0, on_done, NULL);
-	opened = peal_open(ring, AT_FDCWD, path_in_dir("f"), O_RDONLY, 0,
+	opened = peal_open(ring, PEAL_CWD, path_in_dir("f"), O_RDONLY, 0,
 			   PEAL_DIRECT, on_done, NULL);
 	UNTIL(finished(closed) && finished(opened));
 	if (outcome(opened)->result >= 0) {
@@ -469,7 +469,7 @@ TEST(descriptor_that_nobody_wants_is_closed)
 	open_table(1);
 	close(make_file("f", "x", 1));
 	for (i = 0; i < 5; i++) {
-		ck_ok(peal_open(ring, AT_FDCWD, path_in_dir("f"), O_RDONLY, 0,
+		ck_ok(peal_open(ring, PEAL_CWD, path_in_dir("f"), O_RDONLY, 0,
 				PEAL_DIRECT, NULL, NULL));
 		ck_result(peal_ring_run(ring), 0);
 	}

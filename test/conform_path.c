@@ -277,7 +277,7 @@ static int64_t rename_in_dir(const char *from, const char *to,
 
 TEST(rename_moves_the_name)
 {
-	make_file("a", "data", 4);
+	close(make_file("a", "data", 4));
 	ck_result(rename_in_dir("a", "b", 0), 0);
 	ck_assert_int_ne(access(path_in_dir("a"), F_OK), 0);
 	ck_assert_int_eq(access(path_in_dir("b"), F_OK), 0);
@@ -389,7 +389,7 @@ TEST(symlink_over_an_existing_name_is_eexist)
 
 TEST(unlink_removes_the_name)
 {
-	make_file("a", "data", 4);
+	close(make_file("a", "data", 4));
 	ck_result(finish(peal_unlink(ring, PEAL_CWD, path_in_dir("a"), 0, 0,
 				     on_done, NULL)), 0);
 	ck_assert_int_ne(access(path_in_dir("a"), F_OK), 0);

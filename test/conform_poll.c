@@ -19,7 +19,7 @@ TEST(poll_of_something_ready_finishes_at_once)
 {
 	int fds[2];
 
-	make_pipe(fds);
+	make_pollable(fds);
 	ck_result(finish(peal_poll(ring, fds[1], POLLOUT, 0, on_done, NULL)),
 		  POLLOUT);
 }
@@ -29,7 +29,7 @@ TEST(poll_waits_until_readable)
 	int fds[2];
 	peal_op op;
 
-	make_pipe(fds);
+	make_pollable(fds);
 	op = peal_poll(ring, fds[0], POLLIN, 0, on_done, NULL);
 	settle();
 	ck_assert(!finished(op));
@@ -137,7 +137,7 @@ TEST(poll_can_be_cancelled)
 	int fds[2];
 	peal_op op;
 
-	make_pipe(fds);
+	make_pollable(fds);
 	op = peal_poll(ring, fds[0], POLLIN, 0, on_done, NULL);
 	ck_result(finish(peal_cancel(ring, op, 0, on_done, NULL)), 0);
 	ck_result(finish(op), -ECANCELED);
@@ -154,7 +154,7 @@ TEST(two_polls_on_one_fd_both_finish)
 	int fds[2];
 	peal_op first, second;
 
-	make_pipe(fds);
+	make_pollable(fds);
 	first = peal_poll(ring, fds[0], POLLIN, 0, on_done, NULL);
 	second = peal_poll(ring, fds[0], POLLIN, 0, on_done, NULL);
 	settle();

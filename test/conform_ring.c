@@ -171,9 +171,9 @@ BARE_TEST(engine_can_be_named)
 	struct peal_ring_options options = harness_options();
 	struct peal_ring *own;
 
-	options.engine = "uring";
+	options.engine = HARNESS_ENGINE;
 	own = open_ring(&options);
-	ck_assert_str_eq(peal_ring_engine(own), "uring");
+	ck_assert_str_eq(peal_ring_engine(own), HARNESS_ENGINE);
 	close_ring(own);
 }
 

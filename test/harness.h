@@ -48,6 +48,12 @@
 #define sim_end() 0
 #endif
 
+#ifdef _WIN32
+#define HARNESS_ENGINE	"iocp"	/* the best one of this system */
+#else
+#define HARNESS_ENGINE	"uring"
+#endif
+
 /* --- declaring tests ----------------------------------------------------- */
 
 #define HARNESS_RING	1	/* the fixture opens a ring */
@@ -199,6 +205,8 @@ int make_file(const char *name, const void *data, size_t len); /* O_RDWR */
 int open_direct(const char *name, int flags); /* < 0: not on this disk */
 void make_pipe(int fds[2]);
 void make_socketpair(int type, int fds[2]);	/* unix */
+/* Two ends of what can be polled: a pipe; where none can be, sockets. */
+void make_pollable(int fds[2]);
 /* Listens on an ephemeral port of the loopback; family AF_INET, AF_INET6. -1:
  * no such family on this machine. */
 int make_listener(int family, struct sockaddr_storage *addr, socklen_t *len);

@@ -112,6 +112,15 @@ void make_socketpair(int type, int fds[2])
 	keep_fd(fds[1]);
 }
 
+void make_pollable(int fds[2])
+{
+#ifdef _WIN32
+	make_socketpair(SOCK_STREAM, fds);
+#else
+	make_pipe(fds);
+#endif
+}
+
 int make_listener(int family, struct sockaddr_storage *addr, socklen_t *len)
 {
 	struct sockaddr_in *v4 = (struct sockaddr_in *)addr;

@@ -6,4 +6,8 @@
 /* Why a test is not even started; NULL: it is. */
 const char *harness_cannot_run(const char *suite, const char *test);
 
+/* A name on the list that is no test of the suite any more; NULL: none. */
+const char *harness_cannot_unknown(const char *suite,
+				   int (*is_test)(const char *name));
+
 #endif

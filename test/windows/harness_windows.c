@@ -30,6 +30,7 @@
  * keeps it. A leak in every ring is more than this. */
 #define SPARE_EVENTS	4
 #define STATUS_CRASHED	100	/* after the reason has been printed */
+#define STATUS_CANNOT	101	/* a child of a test; on its standard error: why */
 
 static const struct harness_test *running;
 static unsigned children_left;		/* in_child()'s body runs at 0 */
@@ -87,6 +88,11 @@ _Noreturn void harness_failed(const char *file, int line, const char *format,
 
 int posix_no(const char *why)
 {
+	if (is_child) {
+		fputs(why, stderr);
+		fflush(stderr);
+		leave(STATUS_CANNOT);
+	}
 	harness_skip(running->test->name, "%s", why);
 	leave(0);
 }
@@ -277,6 +283,8 @@ int in_child(void (*body)(void *arg), void *arg, char *text, size_t len)
 	text[used] = '\0';
 	CloseHandle(from);
 	status = wait_for(process, TEST_MS);
+	if (status == STATUS_CANNOT)
+		posix_no(text);
 	return status == 3 ? SIGABRT : (int)status << 8;  /* 3: abort() */
 }
 
@@ -412,11 +420,26 @@ static void make_base_dir(void)
 	_putenv(setting);
 }
 
+static int is_test(const char *name)
+{
+	unsigned at;
+
+	for (at = 0; at < harness_test_count; at++)
+		if (strcmp(harness_tests[at].test->name, name) == 0)
+			return 1;
+	return 0;
+}
+
 static int run_all(const char *pick, const char *suite)
 {
+	const char *unknown = harness_cannot_unknown(suite, is_test);
 	wchar_t base[PATH_MAX];
 	unsigned at, passed = 0, failed = 0;
 
+	if (unknown) {
+		fprintf(stderr, "cannot.c: %s is no test\n", unknown);
+		return 1;
+	}
 	/* Constructors run from the last to the first here. */
 	for (at = harness_test_count; at-- > 0;) {
 		const struct harness_test *test = &harness_tests[at];
