@@ -9,6 +9,7 @@
  */
 #include "lib/groups.h"
 #include "lib/start.h"
+#include "lib/zc.h"
 
 #define FIRST_AGAIN_NS	(1 * PEAL_MS)
 #define LAST_AGAIN_NS	(64 * PEAL_MS)
@@ -41,7 +42,7 @@ void peal__cancel_answer(struct peal_ring *ring, peal_op op, int64_t answer)
 {
 	struct peal__row *row = peal__row_find(ring, op);
 
-	if (!row || answer == 0 ||
+	if (!row || answer == 0 || peal__zc_is_sent(row) ||
 	    !(row->flags & (ROW_CANCEL | ROW_TIMEOUT)) ||
 	    row->flags & (ROW_READY | ROW_OWED | ROW_USER | ROW_AGAIN |
 			  ROW_JOB))

@@ -20,6 +20,7 @@ static const char *const names[FEATURE_COUNT] = {
 	[FEATURE_BUFRING] = "bufring",
 	[FEATURE_BUNDLE] = "bundle",
 	[FEATURE_DIRECT] = "direct",
+	[FEATURE_ZC] = "zc",
 };
 
 const char *peal__feature_name(unsigned feature)

@@ -5,6 +5,7 @@
 #include "lib/direct.h"
 #include "lib/groups.h"
 #include "lib/work.h"
+#include "lib/zc.h"
 
 static _Thread_local char open_reason[512];
 
@@ -49,6 +50,8 @@ static const char *state_name(const struct peal__row *row)
 		return "finished, handler not yet called";
 	if (row->flags & (ROW_OWED | ROW_OWED_CANCEL))
 		return "waiting for room in the submission queue";
+	if (peal__zc_is_sent(row))
+		return "sent, the buffer still lent";
 	if (row->flags & ROW_TIMEOUT)
 		return "past its deadline, not let go of yet";
 	if (row->flags & ROW_CANCEL)

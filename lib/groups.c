@@ -5,6 +5,7 @@
  */
 #include <string.h>
 #include "lib/groups.h"
+#include "lib/lend.h"
 #include "lib/start.h"
 #include "lib/work.h"
 
@@ -23,6 +24,7 @@ static void put(struct peal_group *group, uint32_t id)
 
 	group->states[id] = BUFFER_IN;
 	group->in++;
+	peal__poison(peal__addr(peal__group_buf(group, id)), group->buf_size);
 	if (group->mode != GROUP_KERNEL) {
 		group->order[group->in - 1] = (uint16_t)id;
 		return;
@@ -43,6 +45,8 @@ uint32_t peal__group_take(struct peal_group *group)
 	MUST(group->states[id] == BUFFER_IN,
 	     "a buffer is to be given twice", "group");
 	group->states[id] = BUFFER_AWAY;
+	peal__unpoison(peal__addr(peal__group_buf(group, id)),
+		       group->buf_size);
 	return id;
 }
 
@@ -62,6 +66,8 @@ void *peal__group_out(struct peal_group *group, uint32_t id)
 	     "the engine gave a buffer twice", "group");
 	if (group->states[id] == BUFFER_IN)
 		group->in--;
+	peal__unpoison(peal__addr(peal__group_buf(group, id)),
+		       group->buf_size);
 	group->states[id] = BUFFER_OUT;
 	stats->taken++;
 	if (++stats->out > stats->most_out)
@@ -304,6 +310,8 @@ static void destroy(struct peal_group *group)
 	if (group->mode == GROUP_KERNEL)
 		ring->engine->group_close(ring, group);
 	ring->groups[group->id] = NULL;
+	peal__unpoison(peal__addr(group->memory),
+		       (uint64_t)group->count * group->buf_size);
 	free_parts(group);
 }
 

@@ -348,6 +348,7 @@ int peal_ring_open(struct peal_ring **out_ring,
 		peal__ring_free(ring);
 		return rc;
 	}
+	ring->zc.least = options.zc_bytes;
 	start_clock(ring);
 	peal__memory_watch(ring);
 	peal__gate_set(ring, 0);

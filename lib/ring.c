@@ -13,6 +13,7 @@
 #include "lib/direct.h"
 #include "lib/groups.h"
 #include "lib/start.h"
+#include "lib/zc.h"
 
 /* The terminal completion of an op. */
 peal__inline void finish(struct peal_ring *ring, struct peal__row *row,
@@ -110,6 +111,9 @@ static void tell_bundle(struct peal_ring *ring, struct peal__row *row,
 static int step(struct peal_ring *ring, struct peal__row *row, int64_t *result,
 		uint32_t *flags, void **buf)
 {
+	if (row->entry_flags & ENTRY_ZC &&
+	    peal__zc_step(ring, row, result, flags))
+		return 1;
 	if (row->entry_flags & ENTRY_DIRECT)
 		*result = peal__direct_result(ring, row, *result);
 	if (!peal__row_has_group(row))

@@ -27,6 +27,14 @@ struct peal__wheel {
 	uint64_t used[WHEEL_LEVELS];	/* a bit per slot that has rows */
 };
 
+/* Zero-copy send: zc.c */
+struct peal__zc {
+	uint32_t least;		/* options.zc_bytes */
+	uint32_t skipped;	/* plain because copies are in a row */
+	uint8_t copies;		/* the kernel's, in a row */
+	uint8_t no_report;	/* of them: Linux before 6.2 */
+};
+
 struct peal__post {
 	_Atomic uint64_t turn;	/* whose turn the cell is: see post.c */
 	peal_post_fn *fn;
@@ -56,6 +64,7 @@ enum peal__feature {
 	FEATURE_BUFRING,
 	FEATURE_BUNDLE,
 	FEATURE_DIRECT,
+	FEATURE_ZC,
 	FEATURE_COUNT
 };
 
@@ -115,6 +124,7 @@ struct peal_ring {
 	uint32_t jobs_out;		/* given to the pool, not taken */
 	struct peal__pool *pool;
 	struct peal__memory *memory;	/* arenas: see buffers.c */
+	struct peal__zc zc;
 	struct peal__direct *direct;	/* NULL: no table; see direct.c */
 	int direct_error;		/* why */
 	struct peal_group *groups[PEAL__MOST_GROUPS];

@@ -133,6 +133,8 @@ enum peal__opcode {
 #define PEAL__ACCEPT_MULTISHOT	(1u << 0)
 #define PEAL__RECVSEND_POLL_FIRST (1u << 0)
 #define PEAL__RECV_MULTISHOT	(1u << 1)
+#define PEAL__RECVSEND_FIXED_BUF (1u << 2)
+#define PEAL__SEND_ZC_REPORT	(1u << 3)
 #define PEAL__RECVSEND_BUNDLE	(1u << 4)
 #define PEAL__NOP_INJECT_RESULT	(1u << 0)
 

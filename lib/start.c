@@ -11,6 +11,7 @@
 #include "lib/direct.h"
 #include "lib/groups.h"
 #include "lib/start.h"
+#include "lib/zc.h"
 
 void peal__ignore(struct peal_ring *ring, const struct peal_completion *done)
 {
@@ -173,6 +174,10 @@ static void fill_again(struct peal_ring *ring, struct peal__row *row,
 {
 	if (peal__row_has_group(row)) {
 		peal__group_fill(ring, row, sqe);
+		return;
+	}
+	if (row->entry_flags & ENTRY_ZC) {
+		peal__zc_fill(ring, row, sqe);
 		return;
 	}
 	switch (row->opcode) {

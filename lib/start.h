@@ -85,6 +85,19 @@ peal__inline void peal__row_give_back(struct peal_ring *ring,
 	ring->free_row = index;
 }
 
+/* Out of the list of the ops on its fd, which it must have. */
+peal__inline void peal__row_unlink(struct peal_ring *ring,
+				   const struct peal__row *row)
+{
+	if (row->fd_prev)
+		ring->rows[row->fd_prev].fd_next = row->fd_next;
+	else
+		ring->fd_heads[(uint32_t)row->fd & ring->fd_mask] =
+			row->fd_next;
+	if (row->fd_next)
+		ring->rows[row->fd_next].fd_prev = row->fd_prev;
+}
+
 /* After the terminal completion of an op. */
 peal__inline void peal__row_release(struct peal_ring *ring,
 				    struct peal__row *row, uint32_t index)
@@ -97,12 +110,7 @@ peal__inline void peal__row_release(struct peal_ring *ring,
 		peal__row_give_back(ring, row, index);
 		return;
 	}
-	if (row->fd_prev)
-		ring->rows[row->fd_prev].fd_next = row->fd_next;
-	else
-		ring->fd_heads[(uint32_t)fd & ring->fd_mask] = row->fd_next;
-	if (row->fd_next)
-		ring->rows[row->fd_next].fd_prev = row->fd_prev;
+	peal__row_unlink(ring, row);
 	peal__row_give_back(ring, row, index);
 	if (peal__unlikely(ring->draining))
 		peal__drain_check(ring, fd);

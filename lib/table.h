@@ -64,7 +64,8 @@ _Static_assert(sizeof(struct peal__row) == 64, "a row is one cache line");
  * (PEAL__SQE_ASYNC, PEAL__SQE_BUFFER_SELECT), and, in bits that no such entry
  * has, our own: */
 #define ENTRY_DIRECT	(1u << 7)	/* its result, or what it closes, is a slot */
-#define ENTRY_OWN	ENTRY_DIRECT
+#define ENTRY_ZC	(1u << 6)	/* zero-copy: see zc.h */
+#define ENTRY_OWN	(ENTRY_DIRECT | ENTRY_ZC)
 
 /* Is a good result all there is to tell? One comparison of flags and
  * entry_flags, which stand in one word with the opcode. */

@@ -120,6 +120,7 @@ static const struct line lines[] = {
 	{ FEATURE_RING_FD, 0, "5.18", "the ring's fd is registered" },
 	{ FEATURE_MULTISHOT, 0, "5.19", "accept and poll complete many times" },
 	{ FEATURE_BUFRING, 0, "6.0", "the kernel picks buffers of a group" },
+	{ FEATURE_ZC, 0, "6.0", "long sends are not copied" },
 	{ FEATURE_BUNDLE, 0, "6.10", "and several at a time" },
 };
 
@@ -132,6 +133,9 @@ static int active(struct peal_ring *ring, const struct peal__uring *uring,
 		return (uring->enter_flags & PEAL__ENTER_NO_IOWAIT) != 0;
 	if (line->feature == FEATURE_RING_FD)
 		return !uring->ring_fd_error;
+	if (line->feature == FEATURE_ZC)
+		return peal__can(ring, PEAL__OP_SEND_ZC) &&
+		       !(ring->disable.features & 1u << FEATURE_ZC);
 	if (line->feature == FEATURE_BUNDLE)
 		return ring->bundles;
 	if (line->feature == FEATURE_BUFRING)

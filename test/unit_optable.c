@@ -103,6 +103,8 @@ static int is_ours(unsigned opcode)
 {
 	return opcode == PEAL__OP_SLEEP || opcode == PEAL__OP_CLOSE_DRAINED ||
 	       opcode == PEAL__OP_GROUP_CLOSE ||
+	       opcode == PEAL__OP_SEND_ZC ||	/* a send instead */
+	       opcode == PEAL__OP_SENDMSG_ZC ||
 	       opcode == PEAL__OP_CANCEL_MANY || opcode == PEAL__OP_NOP ||
 	       opcode == PEAL__OP_ASYNC_CANCEL;
 }

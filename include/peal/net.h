@@ -157,6 +157,46 @@ peal_op peal_send(struct peal_ring *ring, peal_fd fd, const void *buf,
 		  peal_handler *handler, void *ctx);
 
 /*
+ * Sends up to len bytes without copying them, where that is cheaper; else as
+ * peal_send.
+ *   fd, msg_flags, flags  as peal_send
+ *   buf       len bytes; lent until the network has done with them, which for
+ *             TCP is when the peer's machine has them: that can be long after
+ *             they were sent
+ *   len       bytes. Shorter than options.zc_bytes, it is a plain send; by
+ *             default 32 KiB, in an arena 8 KiB. 1: never a plain one
+ * Result      as peal_send
+ * Errors      as peal_send
+ * Lifetime    buf until the terminal completion, which comes when the network
+ *             has let go of it: by then fd may be closed (a drained close does
+ *             not wait for that), and a cancel has nothing to end any more
+ * Thread      the ring's
+ * Engines     io_uring 6.0; else, on sockets without it (unix), and where
+ *             RLIMIT_MEMLOCK leaves no room to lock buf, a plain send. When the kernel copies all the same (loopback, devices that
+ *             cannot gather) 16 times in a row, only every 64th is tried:
+ *             stats.zc_sent, zc_copied, zc_plain tell
+ * Memory      none
+ */
+peal_op peal_send_zc(struct peal_ring *ring, peal_fd fd, const void *buf,
+		     size_t len, int msg_flags, unsigned flags,
+		     peal_handler *handler, void *ctx);
+
+/*
+ * Sends a message as peal_sendmsg, its data as peal_send_zc.
+ *   fd, msg_flags, flags  as peal_send
+ *   msg       lent, with all it points to; its data is what may not be copied
+ * Result      as peal_send
+ * Errors      as peal_sendmsg
+ * Lifetime    msg and its data as buf of peal_send_zc
+ * Thread      the ring's
+ * Engines     io_uring 6.1; else as peal_send_zc
+ * Memory      none
+ */
+peal_op peal_sendmsg_zc(struct peal_ring *ring, peal_fd fd,
+			const struct msghdr *msg, int msg_flags,
+			unsigned flags, peal_handler *handler, void *ctx);
+
+/*
  * Sends len bytes: short sends, EINTR and spurious EAGAIN are repaired inside.
  * One at a time per socket, or the parts of two may mix.
  *   fd       a connected stream socket

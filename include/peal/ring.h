@@ -346,6 +346,9 @@ struct peal_stats {
 	uint64_t jobs;		/* calls given to the pool of threads */
 	uint64_t wakes;		/* times another thread woke the ring */
 	uint64_t by_op[PEAL_STATS_OPS]; /* submitted, by peal_opcode_name() */
+	uint64_t zc_sent;	/* zero-copy sends */
+	uint64_t zc_copied;	/* of them: the kernel copied after all */
+	uint64_t zc_plain;	/* too short, or copied before: plain sends */
 	uint64_t direct_full;	/* files that found no slot: -ENFILE */
 	uint64_t direct_by_op[PEAL_STATS_OPS]; /* of by_op, on direct fds */
 };

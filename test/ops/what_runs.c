@@ -55,6 +55,8 @@ static int number_of(const char *kernel)
 /* What an engine without the op does about it. */
 static const char *without(unsigned opcode)
 {
+	if (opcode == PEAL__OP_SEND_ZC || opcode == PEAL__OP_SENDMSG_ZC)
+		return "as send";
 	if (!peal__blocking_has(opcode))
 		return "no";
 	return peal__op_row(opcode)->call == CALL_TURN ? "in the turn"
