@@ -100,12 +100,11 @@ static uint32_t slot_in(const struct peal__member *member, uint64_t addr,
 			uint64_t len)
 {
 	uint64_t at = addr - member->base;
-	uint64_t first = at / PEAL__SLOT_BYTES;
 
 	if (member->slot == PEAL__NO_SLOT || !len ||
-	    (at + len - 1) / PEAL__SLOT_BYTES != first)
+	    ((at + len - 1) ^ at) / PEAL__SLOT_BYTES)
 		return PEAL__NO_SLOT;
-	return member->slot + (uint32_t)first;
+	return member->slot + (uint32_t)(at / PEAL__SLOT_BYTES);
 }
 
 uint32_t peal__memory_slot(const struct peal_ring *ring, uint64_t addr,
@@ -116,25 +115,39 @@ uint32_t peal__memory_slot(const struct peal_ring *ring, uint64_t addr,
 	return member ? slot_in(member, addr, len) : PEAL__NO_SLOT;
 }
 
-const struct peal__hint *peal__memory_hint(const struct peal_ring *ring,
-					   peal_fd fd)
+static __attribute__((noinline)) const struct peal__hint *
+learn(const struct peal_ring *ring, peal_fd fd)
 {
 	struct peal__hint *hint =
 		&ring->memory->hints[(uint32_t)fd & (PEAL__HINTS - 1)];
 
 	if (peal_fd_is_direct(fd))
 		return peal__direct_hint(ring, fd);
-	if (peal__likely(hint->fd == fd && hint->uses)) {
-		hint->uses--;
-		return hint;
-	}
-	hint->fd = fd;
-	if (peal__unlikely(ring->engine->learn != NULL))
+	hint->fd = (int32_t)fd;
+	if (ring->engine->learn)
 		ring->engine->learn(ring, hint);
 	else
 		peal__file_learn(hint);
 	hint->uses = UINT8_MAX;
 	return hint;
+}
+
+peal__inline const struct peal__hint *hint_of(const struct peal_ring *ring,
+					      peal_fd fd)
+{
+	struct peal__hint *hint =
+		&ring->memory->hints[(uint32_t)fd & (PEAL__HINTS - 1)];
+
+	if (peal__unlikely(hint->fd != fd || !hint->uses))
+		return learn(ring, fd);
+	hint->uses--;
+	return hint;
+}
+
+const struct peal__hint *peal__memory_hint(const struct peal_ring *ring,
+					   peal_fd fd)
+{
+	return hint_of(ring, fd);
 }
 
 /* fd is about to be closed: its number will name something else. */
@@ -159,11 +172,14 @@ static int moves_file(unsigned opcode)
 	return opcode == PEAL__OP_READ || opcode == PEAL__OP_WRITE;
 }
 
+_Static_assert(PEAL__OP_READ - PEAL__OP_READ_FIXED ==
+		       PEAL__OP_WRITE - PEAL__OP_WRITE_FIXED,
+	       "one step leads from each form to the other");
+
 static void use_fixed(struct peal__look *look, uint32_t slot)
 {
 	look->slot = slot;
-	look->opcode = look->opcode == PEAL__OP_READ ? PEAL__OP_READ_FIXED
-						     : PEAL__OP_WRITE_FIXED;
+	look->opcode -= PEAL__OP_READ - PEAL__OP_READ_FIXED;
 }
 
 /* The caller wants the registered form and no other. */
@@ -200,88 +216,96 @@ static int must_be_fixed(struct peal__look *look,
 	return 0;
 }
 
-/* What form, then. */
-static int choose(struct peal__look *look, const struct peal__member *member,
-		  int direct, uint64_t addr, uint64_t len)
+/* The caller says which form. */
+static __attribute__((noinline)) int
+forced(struct peal__look *look, const struct peal__member *member,
+       uint64_t addr, uint64_t len)
 {
 	unsigned form = look->flags & (PEAL_FIXED | PEAL_PLAIN);
-	uint32_t slot;
 
 	look->flags &= ~(PEAL_FIXED | PEAL_PLAIN);
 	if (form == (PEAL_FIXED | PEAL_PLAIN))
 		return -EINVAL;
 	if (form == PEAL_FIXED)
 		return must_be_fixed(look, member, addr, len);
-	if (form == PEAL_PLAIN || !member || member->flags & PEAL_PLAIN)
-		return 0;
-	slot = slot_in(member, addr, len);
-	if (slot == PEAL__NO_SLOT)
-		return 0;
-	if (direct || member->flags & PEAL_FIXED)
-		use_fixed(look, slot);
 	return 0;
 }
 
+/* May it be refused? PEAL_CURRENT is one such offset that need not be. */
 static int off_grid(const struct peal__hint *hint, uint64_t addr,
 		    uint64_t len, uint64_t offset)
 {
-	uint64_t in_memory = (UINT64_C(1) << hint->memory_log2) - 1;
-	uint64_t in_file = (UINT64_C(1) << hint->offset_log2) - 1;
-
-	if (offset == PEAL_CURRENT)
-		offset = 0;
-	return hint->kind == KIND_DIRECT &&
-	       ((addr & in_memory) | ((len | offset) & in_file));
+	return (addr & hint->in_memory) | ((len | offset) & hint->in_file);
 }
 
 /* The kernel would say -EINVAL and no more. A number that names another file by
  * now must not be refused for the old one's sake. */
-static int is_misaligned(const struct peal_ring *ring, peal_fd fd,
-			 uint64_t addr, uint64_t len, uint64_t offset)
+static __attribute__((noinline)) int
+is_misaligned(const struct peal_ring *ring, const struct peal__hint *hint,
+	      peal_fd fd, uint64_t addr, uint64_t len, uint64_t offset)
 {
-	const struct peal__hint *hint;
 	const char *what = "address";
-	uint64_t was = addr, need;
+	uint64_t was = addr, mask;
 
+	if (offset == PEAL_CURRENT)
+		offset = 0;
+	if (!off_grid(hint, addr, len, offset))
+		return 0;
 	peal__memory_forget(ring, fd);
 	hint = peal__memory_hint(ring, fd);
 	if (!off_grid(hint, addr, len, offset))
 		return 0;
-	need = UINT64_C(1) << hint->memory_log2;
-	if (!(addr & (need - 1))) {
-		need = UINT64_C(1) << hint->offset_log2;
-		what = len & (need - 1) ? "length" : "offset";
-		was = len & (need - 1) ? len : offset;
+	mask = hint->in_memory;
+	if (!(addr & mask)) {
+		mask = hint->in_file;
+		what = len & mask ? "length" : "offset";
+		was = len & mask ? len : offset;
 	}
 	peal__memory_reason("fd %lld is open with O_DIRECT: the %s %llu is not "
 			    "a multiple of %llu, as this file wants it "
 			    "(peal_stat() tells)", (long long)fd, what,
 			    (unsigned long long)was,
-			    (unsigned long long)need);
+			    (unsigned long long)mask + 1);
 	return 1;
 }
 
 /* Looks at an op that is to be started: refuses it, or says its form. */
-int peal__memory_look(struct peal_ring *ring, struct peal__look *look,
-		      peal_fd fd, const void *buf, uint64_t len,
-		      uint64_t offset)
+peal__inline int look_at(struct peal_ring *ring, struct peal__look *look,
+			 peal_fd fd, const void *buf, uint64_t len,
+			 uint64_t offset)
 {
 	const struct peal__member *member;
 	const struct peal__hint *hint;
 	uint64_t addr = peal__addr(buf);
+	uint32_t slot;
 	int direct = 0;
 
 	if (!moves_file(look->opcode))
 		return 0;
 	member = member_of(ring, addr, len);
 	if (member || ring->looks & LOOK_DIRECT) {
-		hint = peal__memory_hint(ring, fd);
+		hint = hint_of(ring, fd);
 		if (peal__unlikely(off_grid(hint, addr, len, offset)) &&
-		    is_misaligned(ring, fd, addr, len, offset))
+		    is_misaligned(ring, hint, fd, addr, len, offset))
 			return -EINVAL;
 		direct = hint->kind == KIND_DIRECT;
 	}
-	return choose(look, member, direct, addr, len);
+	if (peal__unlikely(look->flags & (PEAL_FIXED | PEAL_PLAIN)))
+		return forced(look, member, addr, len);
+	if (!member || !(direct ? !(member->flags & PEAL_PLAIN)
+				: member->flags & PEAL_FIXED))
+		return 0;
+	slot = slot_in(member, addr, len);
+	if (peal__likely(slot != PEAL__NO_SLOT))
+		use_fixed(look, slot);
+	return 0;
+}
+
+int peal__memory_look(struct peal_ring *ring, struct peal__look *look,
+		      peal_fd fd, const void *buf, uint64_t len,
+		      uint64_t offset)
+{
+	return look_at(ring, look, fd, buf, len, offset);
 }
 
 /* The ring is about to open a file with O_DIRECT. */
@@ -301,7 +325,7 @@ static int is_written(const struct peal__row *row)
 }
 
 /* Notes what a started op was lent. */
-void peal__memory_lend(struct peal_ring *ring, peal_op op, const void *buf,
+peal__inline void lend(struct peal_ring *ring, peal_op op, const void *buf,
 		       uint64_t len)
 {
 	uint32_t index = (uint32_t)((uint64_t)op & PEAL__ROW_MASK);
@@ -310,8 +334,62 @@ void peal__memory_lend(struct peal_ring *ring, peal_op op, const void *buf,
 	if (!lent)
 		return;
 	lent[index] = (struct peal__lent){ op, peal__addr(buf), len };
-	if (ring->looks & LOOK_LENT && is_written(&ring->rows[index]))
+	if (PEAL__WATCHES_LENT && ring->looks & LOOK_LENT &&
+	    is_written(&ring->rows[index]))
 		peal__poison(lent[index].addr, len);
+}
+
+void peal__memory_lend(struct peal_ring *ring, peal_op op, const void *buf,
+		       uint64_t len)
+{
+	lend(ring, op, buf, len);
+}
+
+/* Does nothing stand in the way? As peal__start_is_clear(), but the bits in
+ * ring->open of what is looked at are down. */
+static int is_clear(const struct peal_ring *ring, const struct peal__look *look,
+		    peal_fd fd)
+{
+	return !ring->gate && peal__fd_fits(fd) &&
+	       !(look->flags & ~PEAL__OP_FLAGS) &&
+	       peal__can(ring, look->opcode) && peal__sq_room(ring) &&
+	       peal__row_is_free(ring);
+}
+
+/* peal__start_op()'s other way, of an op with a buffer: it is looked at if the
+ * ring looks. */
+peal_op peal__start_looked(struct peal_ring *ring, unsigned opcode, peal_fd fd,
+			   const void *buf, uint32_t len, uint64_t offset,
+			   uint32_t op_flags, unsigned flags,
+			   peal_handler *handler, void *ctx)
+{
+	struct peal__look look = { opcode, flags, 0 };
+	struct peal__sqe *sqe;
+	peal_op op;
+
+	peal__must_own(ring, peal_opcode_name(opcode));
+	if (peal__likely(peal__looks(ring, flags))) {
+		op = look_at(ring, &look, fd, buf, len, offset);
+		if (peal__unlikely(op < 0))
+			return op;
+	}
+	if (peal__likely(handler && is_clear(ring, &look, fd))) {
+		op = peal__row_take(ring, look.opcode, fd, handler, ctx)->op;
+		sqe = peal__sqe_fill(ring, look.opcode, fd, look.flags,
+				     (uint64_t)op);
+	} else {
+		op = peal__start(ring, &sqe, look.opcode, fd, look.flags,
+				 handler, ctx);
+		if (op < 0)
+			return op;
+	}
+	sqe->off = offset;
+	sqe->addr = peal__addr(buf);
+	sqe->len = len;
+	sqe->op_flags = op_flags;
+	sqe->buf_index = (uint16_t)look.slot;
+	lend(ring, op, buf, len);
+	return op;
 }
 
 /* Only where the sanitizer watches: a row ends. */

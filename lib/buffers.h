@@ -27,9 +27,11 @@ enum peal__kind { KIND_UNKNOWN, KIND_DIRECT, KIND_OTHER };
 struct peal__hint {
 	int32_t fd;
 	uint8_t kind;		/* enum peal__kind */
-	uint8_t memory_log2;	/* alignment for O_DIRECT; 0: any, or */
-	uint8_t offset_log2;	/* not known: the kernel will tell */
 	uint8_t uses;		/* left */
+	uint16_t unused;
+	uint32_t in_memory;	/* bits that O_DIRECT wants 0, of addresses; */
+	uint32_t in_file;	/* of lengths and offsets. 0: any, or not known:
+				 * the kernel will tell */
 };
 
 struct peal__member {

@@ -274,6 +274,10 @@ int peal__memory_look(struct peal_ring *ring, struct peal__look *look,
 		      uint64_t offset);
 void peal__memory_lend(struct peal_ring *ring, peal_op op, const void *buf,
 		       uint64_t len);
+peal_op peal__start_looked(struct peal_ring *ring, unsigned opcode, peal_fd fd,
+			   const void *buf, uint32_t len, uint64_t offset,
+			   uint32_t op_flags, unsigned flags,
+			   peal_handler *handler, void *ctx);
 void peal__memory_forget(const struct peal_ring *ring, peal_fd fd);
 void peal__memory_direct(struct peal_ring *ring);
 int peal__memory_is_direct(const struct peal_ring *ring, peal_fd fd);

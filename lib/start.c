@@ -95,28 +95,15 @@ peal_op peal__start_op_slow(struct peal_ring *ring, unsigned opcode,
 			    uint64_t offset, uint32_t op_flags, unsigned flags,
 			    peal_handler *handler, void *ctx)
 {
-	struct peal__look look = { opcode, flags, 0 };
-	int looks = peal__lends(opcode) && peal__looks(ring, flags);
 	struct peal__sqe *sqe;
-	peal_op op;
+	peal_op op = peal__start(ring, &sqe, opcode, fd, flags, handler, ctx);
 
-	if (looks) {
-		peal__must_own(ring, peal_opcode_name(opcode));
-		op = peal__memory_look(ring, &look, fd, addr, len, offset);
-		if (op < 0)
-			return op;
-	}
-	op = peal__start(ring, &sqe, look.opcode, fd, look.flags, handler,
-			 ctx);
 	if (op < 0)
 		return op;
 	sqe->off = offset;
 	sqe->addr = peal__addr(addr);
 	sqe->len = len;
 	sqe->op_flags = op_flags;
-	sqe->buf_index = (uint16_t)look.slot;
-	if (looks)
-		peal__memory_lend(ring, op, addr, len);
 	return op;
 }
 

@@ -227,7 +227,8 @@ peal__inline peal_op peal__start_op(struct peal_ring *ring, unsigned opcode,
 
 	if (peal__unlikely(!handler ||
 			   !peal__start_is_clear(ring, opcode, fd, flags)))
-		return peal__start_op_slow(ring, opcode, fd, addr, len, offset,
+		return (peal__lends(opcode) ? peal__start_looked
+					    : peal__start_op_slow)(ring, opcode, fd, addr, len, offset,
 					   op_flags, flags, handler, ctx);
 	row = peal__row_take(ring, opcode, fd, handler, ctx);
 	sqe = peal__sqe_fill(ring, opcode, fd, flags, (uint64_t)row->op);

@@ -79,6 +79,12 @@ OURS static peal_op start_read_full(void)
 	return peal_read_full(ring, file, block, BLOCK, 0, 0, on_done, NULL);
 }
 
+/* In the registered form: the fixture's ring has an arena then. */
+OURS static peal_op start_read_fixed(void)
+{
+	return peal_read(ring, file, block, BLOCK, 0, 0, on_done, NULL);
+}
+
 OURS static peal_op start_sleep(void)
 {
 	return peal_sleep(ring, 0, 0, on_done, NULL);
@@ -87,13 +93,15 @@ OURS static peal_op start_sleep(void)
 struct op {
 	const char *name;
 	peal_op (*start)(void);
+	int arena;
 };
 
 static const struct op ops[] = {
-	{ "nop", start_nop },
-	{ "read", start_read },
-	{ "read_full", start_read_full },
-	{ "sleep", start_sleep },
+	{ "nop", start_nop, 0 },
+	{ "read", start_read, 0 },
+	{ "read_fixed", start_read_fixed, 1 },
+	{ "read_full", start_read_full, 0 },
+	{ "sleep", start_sleep, 0 },
 };
 
 OURS static void one_round(const struct op *op, unsigned count)
@@ -111,6 +119,19 @@ OURS static void one_round(const struct op *op, unsigned count)
 		peal_ring_turn(ring, PEAL_FOREVER);
 }
 
+/* NULL where nothing can be registered. */
+static char *arena_block(void)
+{
+	struct peal_arena_options options = PEAL_ARENA_OPTIONS;
+	struct peal_arena *arena;
+
+	options.bytes = BLOCK;
+	if (peal_arena_open(&arena, &options) < 0 ||
+	    peal_arena_register(ring, arena, PEAL_FIXED) != 0)
+		return NULL;
+	return peal_arena_alloc(arena, BLOCK, BLOCK);
+}
+
 static _Noreturn void child(const struct op *op, unsigned count)
 {
 	unsigned i;
@@ -122,6 +143,8 @@ static _Noreturn void child(const struct op *op, unsigned count)
 	file = open("/dev/zero", O_RDONLY | O_CLOEXEC);
 	if (file < 0 || posix_memalign((void **)&block, BLOCK, BLOCK) != 0)
 		_exit(2);
+	if (op->arena && !(block = arena_block()))
+		_exit(5);
 	for (i = 0; i < WARM_UP; i++)
 		one_round(op, count);
 	ptrace(PTRACE_TRACEME, 0, NULL, NULL);

@@ -119,10 +119,10 @@ uint64_t peal__region_huge(const struct peal__region *region)
 	return huge < region->bytes ? huge : region->bytes;
 }
 
-/* log2 of a power of two; 0 also for what is none. */
-static uint8_t log2_of(uint32_t n)
+/* The low bits, of a power of two; 0 also for what is none. */
+static uint32_t mask_of(uint32_t n)
 {
-	return n && !(n & (n - 1)) ? (uint8_t)__builtin_ctz(n) : 0;
+	return n && !(n & (n - 1)) ? n - 1 : 0;
 }
 
 /* A pipe with O_DIRECT is something else. Before Linux 6.1, and on file systems
@@ -133,7 +133,7 @@ void peal__file_learn(struct peal__hint *out)
 	struct peal_stat st;
 
 	out->kind = KIND_OTHER;
-	out->memory_log2 = out->offset_log2 = 0;
+	out->in_memory = out->in_file = 0;
 	if (flags < 0 || !(flags & O_DIRECT) ||
 	    statx(out->fd, "", AT_EMPTY_PATH, STATX_TYPE | PEAL_STAT_DIO,
 		  (struct statx *)(void *)&st) < 0 ||
@@ -142,6 +142,6 @@ void peal__file_learn(struct peal__hint *out)
 	out->kind = KIND_DIRECT;
 	if (!(st.mask & PEAL_STAT_DIO) || !st.dio_offset_align)
 		return;
-	out->memory_log2 = log2_of(st.dio_memory_align);
-	out->offset_log2 = log2_of(st.dio_offset_align);
+	out->in_memory = mask_of(st.dio_memory_align);
+	out->in_file = mask_of(st.dio_offset_align);
 }

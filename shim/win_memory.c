@@ -35,7 +35,7 @@ uint64_t peal__region_huge(const struct peal__region *region)
 void peal__file_learn(struct peal__hint *out)
 {
 	out->kind = KIND_OTHER;
-	out->memory_log2 = out->offset_log2 = 0;
+	out->in_memory = out->in_file = 0;
 }
 
 /* Undefined weak symbols are not to be had here. */

@@ -78,6 +78,11 @@ BARE_TEST(read_stays_within_its_budget_of_instructions)
 	HOLD("read", 153, 214);
 }
 
+BARE_TEST(read_into_an_arena_stays_within_its_budget_of_instructions)
+{
+	HOLD("read_fixed", 325, 226);
+}
+
 BARE_TEST(full_read_stays_within_its_budget_of_instructions)
 {
 	HOLD("read_full", 380, 216);
