@@ -38,15 +38,21 @@ static int is_fixed(const struct peal__row *row)
 	       row->opcode == PEAL__OP_WRITE_FIXED;
 }
 
+peal__inline void fill(const struct store *store, struct peal__sqe *sqe,
+		       unsigned opcode)
+{
+	sqe->addr = peal__addr(store->next);
+	sqe->len = peal__len(store->left);
+	sqe->off = opcode == PEAL__OP_SEND ? 0 : store->offset;
+	sqe->op_flags = store->msg_flags;
+}
+
 void peal__full_write(struct peal_ring *ring, struct peal__row *row,
 		      struct peal__sqe *sqe)
 {
 	struct store *store = store_of(ring, row);
 
-	sqe->addr = peal__addr(store->next);
-	sqe->len = peal__len(store->left);
-	sqe->off = row->opcode == PEAL__OP_SEND ? 0 : store->offset;
-	sqe->op_flags = store->msg_flags;
+	fill(store, sqe, row->opcode);
 	if (is_fixed(row))	/* what is left lies in the same slot */
 		sqe->buf_index = (uint16_t)peal__memory_slot(ring, sqe->addr,
 							     store->left);
@@ -126,10 +132,11 @@ void *peal__full_end(struct peal_ring *ring, struct peal__row *row)
 	return next;
 }
 
-static peal_op begin(struct peal_ring *ring, unsigned opcode, peal_fd fd,
-		     const void *buf, size_t len, uint64_t offset,
-		     uint32_t msg_flags, unsigned flags,
-		     peal_handler *handler, void *ctx)
+peal__inline peal_op begin(struct peal_ring *ring, unsigned opcode,
+			   peal_fd fd, const void *buf, size_t len,
+			   uint64_t offset, uint32_t msg_flags,
+			   unsigned flags, uint32_t slot,
+			   peal_handler *handler, void *ctx)
 {
 	struct peal__sqe *sqe;
 	struct peal__row *row;
@@ -155,7 +162,8 @@ static peal_op begin(struct peal_ring *ring, unsigned opcode, peal_fd fd,
 	store->moved = 0;
 	store->msg_flags = msg_flags;
 	store->retries = 0;
-	peal__full_write(ring, row, sqe);
+	fill(store, sqe, opcode);
+	sqe->buf_index = (uint16_t)slot;
 	return op;
 }
 
@@ -171,16 +179,17 @@ begin_looked(struct peal_ring *ring, unsigned opcode, peal_fd fd,
 	if (op < 0)
 		return op;
 	op = begin(ring, look.opcode, fd, buf, len, offset, msg_flags,
-		   look.flags, handler, ctx);
+		   look.flags, look.slot, handler, ctx);
 	if (op > 0)
 		peal__memory_lend(ring, op, buf, len);
 	return op;
 }
 
-static peal_op start_full(struct peal_ring *ring, unsigned opcode, peal_fd fd,
-			  const void *buf, size_t len, uint64_t offset,
-			  uint32_t msg_flags, unsigned flags,
-			  peal_handler *handler, void *ctx)
+peal__inline peal_op start_full(struct peal_ring *ring, unsigned opcode,
+				peal_fd fd, const void *buf, size_t len,
+				uint64_t offset, uint32_t msg_flags,
+				unsigned flags, peal_handler *handler,
+				void *ctx)
 {
 	if (len > INT64_MAX)
 		return -EINVAL;
@@ -188,7 +197,7 @@ static peal_op start_full(struct peal_ring *ring, unsigned opcode, peal_fd fd,
 	if (peal__looks(ring, flags))
 		return begin_looked(ring, opcode, fd, buf, len, offset,
 				    msg_flags, flags, handler, ctx);
-	return begin(ring, opcode, fd, buf, len, offset, msg_flags, flags,
+	return begin(ring, opcode, fd, buf, len, offset, msg_flags, flags, 0,
 		     handler, ctx);
 }
 
