@@ -40,7 +40,8 @@ static int cancel(struct peal_ring *ring, uint64_t target)
 	if (!op->pending || job->sqe.user_data != target)
 		return peal__soft_cancel(ring, target);
 	op->cancelled = 1;
-	if (job->sqe.opcode == PEAL__OP_POLL_ADD)
+	if (job->sqe.opcode == PEAL__OP_POLL_ADD &&
+	    peal__win_is_socket(op->kind))
 		handle = iocp->afd;
 	return CancelIoEx(handle, &op->overlapped) ? 0 : -ENOENT;
 }
@@ -94,7 +95,7 @@ static void end_op(struct peal_ring *ring, struct peal__iocp_op *op)
 	if (status >> 30 == 3)
 		rc = peal__win_errno(status);
 	if (rc == -ECANCELED && !op->cancelled)
-		rc = -EBADF;
+		rc = op->ended ? 0 : -EBADF;
 	rc = peal__iocp_call(sqe->opcode)->end(ring, op, rc);
 	if (rc != IOCP_PENDING)
 		peal__soft_complete(ring, sqe->user_data, rc, 0);
@@ -176,7 +177,7 @@ static void iocp_explain(struct peal_ring *ring, FILE *out)
 	fprintf(out, "ring_fd        off  another loop cannot wait for a "
 		"port: give the ring a thread of its own\n");
 	fprintf(out, "poll           %s\n", iocp->afd
-		? "on   sockets; pipes have no readiness"
+		? "on   a pipe always counts as writable"
 		: "off  \\Device\\Afd cannot be opened: receive instead");
 }
 

@@ -38,6 +38,7 @@ struct peal__iocp_op {
 	};
 	uint8_t pending;
 	uint8_t cancelled;	/* by us, not by a close */
+	uint8_t ended;		/* cancelled by a shutdown: the end */
 	uint8_t kind;		/* enum peal__win_kind of the fd */
 };
 

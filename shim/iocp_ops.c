@@ -9,6 +9,7 @@
 #include <winternl.h>
 
 #define MOST_PARTS 1024u	/* iovecs: UIO_MAXIOV */
+#define MOST_AT_ONCE 65536u
 #define PASSED_ON (MSG_OOB | MSG_PEEK | MSG_DONTROUTE)
 
 static const struct peal__sqe *entry(struct peal_ring *ring,
@@ -17,13 +18,19 @@ static const struct peal__sqe *entry(struct peal_ring *ring,
 	return &peal__iocp_job(ring, op)->sqe;
 }
 
-/* A call with an OVERLAPPED: did it start? "More data" is a success here. */
-static int started(int ok)
+#define CUT_OFF 0x80000005u	/* STATUS_BUFFER_OVERFLOW: a warning */
+
+static int was_cut(const struct peal__iocp_op *op)
+{
+	return (uint32_t)op->overlapped.Internal == CUT_OFF;
+}
+
+/* A call with an OVERLAPPED: will a packet come? After a warning, too. */
+static int started(const struct peal__iocp_op *op, int ok)
 {
 	DWORD error = ok ? 0 : GetLastError();
 
-	return ok || error == ERROR_IO_PENDING || error == ERROR_MORE_DATA ||
-			       error == WSAEMSGSIZE
+	return ok || error == ERROR_IO_PENDING || was_cut(op)
 		       ? IOCP_PENDING : peal__win_errno(error);
 }
 
@@ -65,6 +72,21 @@ static unsigned rest_of(const struct peal__sqe *sqe, uint64_t skip,
 	return count;
 }
 
+/* Of a send or a write to a pipe that is cancelled nobody says how much had
+ * gone: it goes in portions, and the whole ones are known. */
+static unsigned cap(WSABUF *bufs, unsigned count)
+{
+	ULONG left = MOST_AT_ONCE;
+	unsigned i;
+
+	for (i = 0; i < count && left; i++) {
+		if (bufs[i].len > left)
+			bufs[i].len = left;
+		left -= bufs[i].len;
+	}
+	return i;
+}
+
 /* --- sockets ------------------------------------------------------------ */
 
 static int is_ready(int32_t fd, short events)
@@ -83,6 +105,7 @@ static int start_recv(struct peal_ring *ring, struct peal__iocp_op *op)
 	unsigned count = rest_of(sqe, op->moved, bufs);
 	int wants = sqe->opcode == PEAL__OP_RECV || msg;
 	DWORD flags = wants ? sqe->op_flags : 0;
+	int rc;
 
 	if (!peal__win_is_socket(op->kind))
 		return -ENOTSOCK;
@@ -92,11 +115,12 @@ static int start_recv(struct peal_ring *ring, struct peal__iocp_op *op)
 		bufs[count++] = (WSABUF){ 0, NULL };
 	op->flags = flags & PASSED_ON;
 	if (msg && op->kind == WIN_DGRAM && msg->msg_name)
-		return started(!WSARecvFrom(s, bufs, count, NULL, &op->flags,
+		return started(op, !WSARecvFrom(s, bufs, count, NULL, &op->flags,
 					    msg->msg_name, &msg->msg_namelen,
 					    &op->overlapped, NULL));
-	return started(!WSARecv(s, bufs, count, NULL, &op->flags,
-				&op->overlapped, NULL));
+	rc = started(op, !WSARecv(s, bufs, count, NULL, &op->flags,
+				  &op->overlapped, NULL));
+	return rc == -EPIPE ? 0 : rc;	/* this end was shut down */
 }
 
 /* With MSG_WAITALL a stream goes on after a part. */
@@ -114,9 +138,11 @@ static int goes_on(const struct peal__sqe *sqe, struct peal__iocp_op *op,
 static int end_recv(struct peal_ring *ring, struct peal__iocp_op *op, int rc)
 {
 	const struct peal__sqe *sqe = entry(ring, op);
-	int cut = (uint32_t)op->overlapped.Internal == 0x80000005;
 	struct msghdr *msg = message(sqe);
+	int cut = was_cut(op);
 
+	if (rc == -EPIPE)
+		rc = 0;		/* this end was shut down */
 	if (rc > 0)
 		op->moved += (unsigned)rc;
 	if (goes_on(sqe, op, rc)) {
@@ -139,7 +165,7 @@ static int start_send(struct peal_ring *ring, struct peal__iocp_op *op)
 	SOCKET s = peal__win_socket(sqe->fd);
 	const struct msghdr *msg = message(sqe);
 	WSABUF bufs[MOST_PARTS];
-	unsigned count = rest_of(sqe, 0, bufs);
+	unsigned count = rest_of(sqe, op->moved, bufs);
 	int wants = sqe->opcode == PEAL__OP_SEND || msg;
 	DWORD flags = wants ? sqe->op_flags : 0;
 
@@ -149,22 +175,36 @@ static int start_send(struct peal_ring *ring, struct peal__iocp_op *op)
 		return -EOPNOTSUPP;
 	if (flags & MSG_DONTWAIT && !is_ready(sqe->fd, POLLWRNORM))
 		return -EAGAIN;
+	if (op->kind == WIN_STREAM)
+		count = cap(bufs, count);
 	if (!count)
 		bufs[count++] = (WSABUF){ 0, NULL };
 	if (msg && msg->msg_name)
-		return started(!WSASendTo(s, bufs, count, NULL,
+		return started(op, !WSASendTo(s, bufs, count, NULL,
 					  flags & PASSED_ON, msg->msg_name,
 					  msg->msg_namelen, &op->overlapped,
 					  NULL));
-	return started(!WSASend(s, bufs, count, NULL, flags & PASSED_ON,
+	return started(op, !WSASend(s, bufs, count, NULL, flags & PASSED_ON,
 				&op->overlapped, NULL));
 }
 
-static int end_plain(struct peal_ring *ring, struct peal__iocp_op *op, int rc)
+/* The next portion, unless the caller would not wait for it. */
+static int end_send(struct peal_ring *ring, struct peal__iocp_op *op, int rc)
 {
-	(void)ring;
-	(void)op;
-	return rc;
+	const struct peal__sqe *sqe = entry(ring, op);
+	WSABUF bufs[MOST_PARTS];
+
+	if (was_cut(op))
+		return -EMSGSIZE;
+	if (rc > 0)
+		op->moved += (unsigned)rc;
+	if (rc > 0 && op->kind == WIN_STREAM && !op->cancelled &&
+	    rest_of(sqe, op->moved, bufs)) {
+		rc = peal__iocp_again(ring, op);
+		if (rc == IOCP_PENDING)
+			return rc;
+	}
+	return op->moved ? (int)op->moved : rc;
 }
 
 static int family_of(SOCKET s)
@@ -194,13 +234,19 @@ static int start_accept(struct peal_ring *ring, struct peal__iocp_op *op)
 	SOCKET s = peal__win_socket(entry(ring, op)->fd), accepted;
 	LPFN_ACCEPTEX accept_ex;
 	DWORD len = sizeof iocp->scratch / 2, got;
-	int family, rc;
+	int family, rc, listens = 0, size = sizeof listens;
 
 	if (!peal__win_is_socket(op->kind))
 		return -ENOTSOCK;
+	if (op->kind == WIN_DGRAM)
+		return -EOPNOTSUPP;
+	/* Wine 8 would wait for ever. */
+	getsockopt(s, SOL_SOCKET, SO_ACCEPTCONN, (char *)&listens, &size);
+	if (!listens)
+		return -EINVAL;
 	family = family_of(s);
 	accept_ex = (LPFN_ACCEPTEX)extension(s, (GUID)WSAID_ACCEPTEX);
-	if (family < 0 || !accept_ex || op->kind == WIN_DGRAM)
+	if (family < 0 || !accept_ex)
 		return -EOPNOTSUPP;
 	accepted = WSASocketW(family, SOCK_STREAM, 0, NULL, 0,
 			      WSA_FLAG_OVERLAPPED |
@@ -208,7 +254,7 @@ static int start_accept(struct peal_ring *ring, struct peal__iocp_op *op)
 	if (accepted == INVALID_SOCKET)
 		return peal__win_last();
 	op->accepted = (int32_t)accepted;
-	rc = started(accept_ex(s, accepted, iocp->scratch, 0, len, len, &got,
+	rc = started(op, accept_ex(s, accepted, iocp->scratch, 0, len, len, &got,
 			       &op->overlapped));
 	if (rc != IOCP_PENDING)
 		closesocket(accepted);
@@ -279,7 +325,7 @@ static int start_connect(struct peal_ring *ring, struct peal__iocp_op *op)
 	rc = bind_to_any(s, family_of(s));
 	if (rc < 0)
 		return rc;
-	return started(connect_ex(s, addr, (int)sqe->off, NULL, 0, NULL,
+	return started(op, connect_ex(s, addr, (int)sqe->off, NULL, 0, NULL,
 				  &op->overlapped));
 }
 
@@ -333,8 +379,8 @@ static int start_rw(struct peal_ring *ring, struct peal__iocp_op *op)
 	uint64_t at;
 	int rc;
 
-	if (sqe->op_flags)
-		return -EOPNOTSUPP;	/* RWF_* */
+	if (sqe->op_flags & ~(RWF_HIPRI | RWF_DSYNC | RWF_SYNC))
+		return -EOPNOTSUPP;
 	if (sqe->len > MOST_PARTS && (sqe->opcode == PEAL__OP_READV ||
 				      sqe->opcode == PEAL__OP_WRITEV))
 		return -EINVAL;
@@ -345,6 +391,8 @@ static int start_rw(struct peal_ring *ring, struct peal__iocp_op *op)
 		return is_write(sqe) ? -EBADF : -EISDIR;
 	if (!rest_of(sqe, op->moved, bufs))
 		return 0;
+	if (sqe->op_flags & (RWF_DSYNC | RWF_SYNC) && is_write(sqe))
+		return IOCP_POOL;	/* two calls: a write and a flush */
 	if (op->kind == WIN_FILE) {
 		rc = find_position(sqe, op);
 		if (rc < 0)
@@ -353,11 +401,13 @@ static int start_rw(struct peal_ring *ring, struct peal__iocp_op *op)
 		op->overlapped.Offset = (DWORD)at;
 		op->overlapped.OffsetHigh = (DWORD)(at >> 32);
 	}
-	rc = started(is_write(sqe)
-		     ? WriteFile(handle, bufs[0].buf, bufs[0].len, NULL,
-				 &op->overlapped)
-		     : ReadFile(handle, bufs[0].buf, bufs[0].len, NULL,
-				&op->overlapped));
+	if (op->kind == WIN_PIPE && is_write(sqe))
+		cap(bufs, 1);
+	rc = started(op, is_write(sqe)
+			     ? WriteFile(handle, bufs[0].buf, bufs[0].len,
+					 NULL, &op->overlapped)
+			     : ReadFile(handle, bufs[0].buf, bufs[0].len,
+					NULL, &op->overlapped));
 	return rw_result(sqe, rc);
 }
 
@@ -440,6 +490,8 @@ static ULONG afd_events(unsigned events)
 
 	if (events & POLLRDNORM)
 		afd |= AFD_RECEIVE | AFD_ACCEPT | AFD_DISCONNECT;
+	if (events & POLLRDHUP)
+		afd |= AFD_DISCONNECT;
 	if (events & POLLRDBAND)
 		afd |= AFD_EXPEDITED;
 	if (events & POLLWRNORM)
@@ -453,11 +505,50 @@ static int poll_events(ULONG afd, unsigned asked)
 
 	if (afd & (AFD_RECEIVE | AFD_ACCEPT | AFD_DISCONNECT | AFD_EXPEDITED))
 		events |= asked & POLLIN;
+	if (afd & AFD_DISCONNECT)
+		events |= asked & POLLRDHUP;
 	if (afd & AFD_SEND)
 		events |= POLLWRNORM;
 	if (afd & (AFD_ABORT | AFD_FAILED))
 		events |= POLLHUP | POLLERR | (asked & POLLIN);
 	return (int)events;
+}
+
+/* ntdll.dll's FILE_PIPE_LOCAL_INFORMATION. */
+struct pipe_info {
+	ULONG type, configuration, instances, instances_now, quota_in,
+		readable, quota_out, writable, state, end;
+};
+
+#define PIPE_INFORMATION ((FILE_INFORMATION_CLASS)24)
+#define PIPE_CONNECTED 3
+
+/* A read of nothing waits until there is something, or nobody to write it.
+ * When a pipe has room nobody tells: it counts as writable, and the write
+ * waits. */
+static int start_poll_pipe(const struct peal__sqe *sqe,
+			   struct peal__iocp_op *op)
+{
+	HANDLE handle = peal__win_handle(sqe->fd);
+	struct pipe_info info = { .state = 0 };
+	unsigned events = 0;
+	IO_STATUS_BLOCK io;
+	DWORD readable = 0;
+	int reads;
+
+	NtQueryInformationFile(handle, &io, &info, sizeof info,
+			       PIPE_INFORMATION);
+	reads = PeekNamedPipe(handle, NULL, 0, NULL, &readable, NULL) ||
+		GetLastError() != ERROR_ACCESS_DENIED;
+	if (info.state != PIPE_CONNECTED)
+		events |= reads ? POLLHUP : POLLERR;
+	if (readable)
+		events |= sqe->op_flags & POLLIN;
+	if (!reads || !(sqe->op_flags & POLLIN))
+		events |= sqe->op_flags & POLLOUT;
+	if (events)
+		return (int)events;
+	return started(op, ReadFile(handle, op, 0, NULL, &op->overlapped));
 }
 
 static int start_poll(struct peal_ring *ring, struct peal__iocp_op *op)
@@ -470,6 +561,8 @@ static int start_poll(struct peal_ring *ring, struct peal__iocp_op *op)
 
 	if (op->kind == WIN_FILE || op->kind == WIN_DIR)
 		return (int)(sqe->op_flags & (POLLIN | POLLOUT));
+	if (op->kind == WIN_PIPE)
+		return start_poll_pipe(sqe, op);
 	if (!peal__win_is_socket(op->kind) || !iocp->afd)
 		return -EOPNOTSUPP;
 	if (WSAIoctl(s, SIO_BASE_HANDLE, NULL, 0, &base, sizeof base, &got,
@@ -491,11 +584,37 @@ static int start_poll(struct peal_ring *ring, struct peal__iocp_op *op)
 
 static int end_poll(struct peal_ring *ring, struct peal__iocp_op *op, int rc)
 {
+	if (op->kind == WIN_PIPE && (rc >= 0 || rc == -EPIPE))
+		return rc < 0 ? POLLHUP
+			      : (int)entry(ring, op)->op_flags & POLLIN;
 	if (rc < 0)
 		return rc;
 	if (op->poll.count == 0 || op->poll.events & AFD_CLOSED)
 		return -EBADF;
 	return poll_events(op->poll.events, entry(ring, op)->op_flags);
+}
+
+/* --- shutdown ----------------------------------------------------------- */
+
+/* A shutdown does not end receives in flight here: they are cancelled, and
+ * have reached the end. */
+static int start_shutdown(struct peal_ring *ring, struct peal__iocp_op *op)
+{
+	const struct peal__sqe *sqe = entry(ring, op);
+	uint32_t i = ring->fd_heads[(uint32_t)sqe->fd & ring->fd_mask];
+	int64_t rc = peal__win_shutdown(sqe);
+
+	for (; i && rc == 0 && sqe->len != SHUT_WR;
+	     i = ring->rows[i].fd_next) {
+		struct peal__iocp_op *other = &peal__iocp_of(ring)->ops[i];
+
+		if (ring->rows[i].fd != sqe->fd || !other->pending ||
+		    peal__iocp_call(ring->rows[i].opcode)->start != start_recv)
+			continue;
+		other->ended = 1;
+		CancelIoEx(peal__win_handle(sqe->fd), &other->overlapped);
+	}
+	return (int)rc;
 }
 
 static const struct peal__iocp_call calls[PEAL__OP_COUNT] = {
@@ -504,12 +623,13 @@ static const struct peal__iocp_call calls[PEAL__OP_COUNT] = {
 	[PEAL__OP_READV] = { start_rw, end_rw },
 	[PEAL__OP_WRITEV] = { start_rw, end_rw },
 	[PEAL__OP_RECV] = { start_recv, end_recv },
-	[PEAL__OP_SEND] = { start_send, end_plain },
+	[PEAL__OP_SEND] = { start_send, end_send },
 	[PEAL__OP_RECVMSG] = { start_recv, end_recv },
-	[PEAL__OP_SENDMSG] = { start_send, end_plain },
+	[PEAL__OP_SENDMSG] = { start_send, end_send },
 	[PEAL__OP_ACCEPT] = { start_accept, end_accept },
 	[PEAL__OP_CONNECT] = { start_connect, end_connect },
 	[PEAL__OP_POLL_ADD] = { start_poll, end_poll },
+	[PEAL__OP_SHUTDOWN] = { start_shutdown, NULL },
 };
 
 const struct peal__iocp_call *peal__iocp_call(unsigned opcode)

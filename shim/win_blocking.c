@@ -70,8 +70,8 @@ static int64_t move_parts(const struct peal__sqe *sqe, int write,
 
 	if (kind == WIN_NONE || kind == WIN_DIR)
 		return kind == WIN_NONE || write ? -EBADF : -EISDIR;
-	if (sqe->op_flags)
-		return -EOPNOTSUPP;	/* RWF_* */
+	if (sqe->op_flags & ~(RWF_HIPRI | RWF_DSYNC | RWF_SYNC))
+		return -EOPNOTSUPP;
 	if (current)
 		at = position(sqe->fd);
 	else if (kind != WIN_FILE)
@@ -93,6 +93,9 @@ static int64_t move_parts(const struct peal__sqe *sqe, int write,
 	}
 	if (current && sum)
 		set_position(sqe->fd, at);
+	if (write && sqe->op_flags & (RWF_DSYNC | RWF_SYNC) && sum &&
+	    !FlushFileBuffers(peal__win_handle(sqe->fd)))
+		return peal__win_last();
 	return sum ? sum : rc;
 }
 

@@ -14,6 +14,7 @@
 #define NAME_CHARS	255u
 #define SHARE_ALL	(FILE_SHARE_READ | FILE_SHARE_WRITE | FILE_SHARE_DELETE)
 #define SECONDS_TO_1970	INT64_C(11644473600)
+#define DISPOSITION_INFO_EX ((FILE_INFO_BY_HANDLE_CLASS)21)
 #define ID_BOTH_INFORMATION ((FILE_INFORMATION_CLASS)37)
 
 /* ntdll.dll's; winternl.h lacks it. */
@@ -430,6 +431,37 @@ int64_t peal__win_symlink(const struct peal__sqe *sqe)
 		       ? 0 : -EOPNOTSUPP;
 }
 
+/* A file that is open somewhere loses its name at once: Windows 10 has a call
+ * for that. Before, and on Wine 8, the name would stay until the last close, so
+ * it is changed first. */
+static int64_t remove_name(struct path *path)
+{
+	static volatile LONG count;
+	struct { DWORD flags; } posix = { 0x3 };  /* DELETE, POSIX_SEMANTICS */
+	HANDLE handle = CreateFileW(path->text, DELETE, SHARE_ALL, NULL,
+				    OPEN_EXISTING,
+				    FILE_FLAG_OPEN_REPARSE_POINT, NULL);
+	struct path other;
+	int done;
+
+	if (handle == INVALID_HANDLE_VALUE)
+		return path_error(path);
+	done = SetFileInformationByHandle(handle, DISPOSITION_INFO_EX, &posix,
+					  sizeof posix);
+	CloseHandle(handle);
+	if (done)
+		return 0;
+	if (wcslen(path->text) + 40 < PATH_CHARS) {
+		other = *path;
+		swprintf(wcsrchr(other.text, '\\') + 1, 40,
+			 L".peal-removed-%lx-%lx", GetCurrentProcessId(),
+			 InterlockedIncrement(&count));
+		if (MoveFileExW(path->text, other.text, 0))
+			*path = other;
+	}
+	return DeleteFileW(path->text) ? 0 : path_error(path);
+}
+
 int64_t peal__win_unlink(const struct peal__sqe *sqe)
 {
 	struct path path;
@@ -447,7 +479,7 @@ int64_t peal__win_unlink(const struct peal__sqe *sqe)
 	}
 	if (is_dir(path.text))
 		return -EISDIR;
-	return DeleteFileW(path.text) ? 0 : path_error(&path);
+	return remove_name(&path);
 }
 
 int64_t peal__win_mkdir(const struct peal__sqe *sqe)

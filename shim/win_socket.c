@@ -2,13 +2,21 @@
 /* The plain calls of sockets. */
 #include "shim/win.h"
 
-/* Not a socket, or not even open? */
+/* Not a socket, or not even open? Wine 8 has other words for it. */
 static int64_t on(const struct peal__sqe *sqe, int rc)
 {
 	int64_t answer = rc >= 0 ? rc : peal__win_last();
+	enum peal__win_kind kind;
 
-	if (answer == -ENOTSOCK && peal__win_kind(sqe->fd) == WIN_NONE)
-		return -EBADF;
+	if (answer >= 0)
+		return answer;
+	kind = peal__win_kind(sqe->fd);
+	if (!peal__win_is_socket(kind))
+		return kind == WIN_NONE ? -EBADF : -ENOTSOCK;
+	if (sqe->opcode == PEAL__OP_LISTEN && kind == WIN_DGRAM)
+		return -EOPNOTSUPP;
+	if (answer == -EFAULT && sqe->addr)
+		return -EINVAL;	/* an address that is too short */
 	return answer;
 }
 

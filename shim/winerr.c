@@ -37,6 +37,7 @@ static const struct entry table[] = {
 	{ 31, EIO },		/* GEN_FAILURE */
 	{ 32, EBUSY },		/* SHARING_VIOLATION */
 	{ 33, EBUSY },		/* LOCK_VIOLATION */
+	{ 38, ENODATA },	/* HANDLE_EOF: not an error here */
 	{ 39, ENOSPC },		/* HANDLE_DISK_FULL */
 	{ 50, EOPNOTSUPP },	/* NOT_SUPPORTED */
 	{ 53, ENOENT },		/* BAD_NETPATH */

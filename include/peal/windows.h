@@ -189,6 +189,16 @@ struct msghdr {
 #define POSIX_FADV_DONTNEED	4
 #define POSIX_FADV_NOREUSE	5
 #endif
+#ifndef POLLRDHUP
+#define POLLRDHUP	0x2000
+#endif
+#ifndef RWF_DSYNC
+#define RWF_HIPRI	0x01		/* ignored */
+#define RWF_DSYNC	0x02		/* a flush after the write */
+#define RWF_SYNC	0x04
+#define RWF_NOWAIT	0x08		/* -EOPNOTSUPP, as the next */
+#define RWF_APPEND	0x10
+#endif
 #ifndef RENAME_NOREPLACE
 #define RENAME_NOREPLACE	1
 #define RENAME_EXCHANGE		2
