@@ -291,8 +291,13 @@ int peal__sim_disk_open(struct peal_sim_node *node)
 
 void peal__sim_disk_close(struct peal_sim_node *node)
 {
+	struct sim_inode *dir;
+
 	while (node->log)
 		forget_change(node, node->log_last);
+	for (dir = node->inodes; dir; dir = dir->next)
+		while (dir->entries)
+			remove_entry(dir, dir->entries);
 	while (node->inodes)
 		free_inode(node->inodes);
 }

@@ -42,10 +42,9 @@ void peal__sim_sock_hold(struct sim_sock *sock)
 	sock->refs++;
 }
 
-void peal__sim_sock_drop(struct sim_sock *sock)
+/* They refer to who sent them. */
+static void drop_messages(struct sim_sock *sock)
 {
-	if (--sock->refs)
-		return;
 	while (sock->messages) {
 		struct sim_packet *packet = sock->messages;
 
@@ -53,6 +52,14 @@ void peal__sim_sock_drop(struct sim_sock *sock)
 		packet->to = NULL;
 		peal__sim_packet_free(packet);
 	}
+	sock->last_message = NULL;
+}
+
+void peal__sim_sock_drop(struct sim_sock *sock)
+{
+	if (--sock->refs)
+		return;
+	drop_messages(sock);
 	free(sock->rx);
 	free(sock);
 }
@@ -104,6 +111,7 @@ static void leave_node(struct sim_sock *sock)
 	sock->next = sock->prev = NULL;
 	sock->closed = 1;
 	sock->file = NULL;
+	drop_messages(sock);
 	if (sock->inode) {
 		sock->inode->bound = NULL;
 		peal__sim_inode_drop(sock->inode);

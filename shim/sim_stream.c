@@ -8,6 +8,8 @@
 #include <string.h>
 #include "shim/sim_net.h"
 
+#define GIVE_UP_NS	(900 * PEAL_S)	/* as long as TCP sends again */
+
 /* --- the receiver's buffer ----------------------------------------------- */
 
 static int grow(struct sim_sock *sock, uint32_t need)
@@ -146,10 +148,25 @@ static void break_both(struct sim_sock *sock)
 	sock->error = 0;	/* told by the op that met it */
 }
 
+static void on_give_up(struct peal_sim *world, struct sim_event *event)
+{
+	struct sim_sock *sock = (struct sim_sock *)
+		((char *)event - offsetof(struct sim_sock, retry));
+
+	(void)world;
+	if (sock->silent)
+		peal__sim_sock_fail(sock, -ETIMEDOUT);
+}
+
 /* To a machine that has crashed. */
 static int64_t send_in_vain(struct sim_sock *sock, uint64_t len)
 {
+	struct peal_sim *world = sock->node->world;
+
 	sock->unheard = 1;
+	if (!sock->retry.queued)
+		peal__sim_event_add(world, &sock->retry,
+				    world->now + GIVE_UP_NS, on_give_up);
 	if (sock->peer_node && sock->peer_node->up)
 		peal__sim_signal(sock, sock, PACKET_RESET);
 	return (int64_t)len;

@@ -456,7 +456,7 @@ static uint64_t ring_due(struct sim_ring *sim)
 	struct peal_ring *ring = sim->ring;
 	uint64_t due = PEAL_FOREVER;
 
-	if (ring->lost)
+	if (ring->lost || ring->running || ring->failed)
 		return PEAL_FOREVER;
 	if (ring->queues.sq_tail != ring->queues.sq_head || ring->ready_head ||
 	    ring->owed || peal__soft_busy(ring) || peal__posts_waiting(ring) ||
