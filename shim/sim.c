@@ -661,11 +661,10 @@ static void sim_learn(const struct peal_ring *ring, struct peal__hint *out)
 	const struct sim_ring *sim = ring->engine_state;
 	struct peal_sim_node *node = sim->node;
 	const struct sim_file *file = peal__sim_file_get(node, out->fd);
-	unsigned log2 = (unsigned)__builtin_ctz(node->dio_align);
 	int direct = file && file->kind == SIM_FILE && file->flags & O_DIRECT;
 
 	out->kind = direct ? KIND_DIRECT : KIND_OTHER;
-	out->memory_log2 = out->offset_log2 = direct ? (uint8_t)log2 : 0;
+	out->in_memory = out->in_file = direct ? node->dio_align - 1 : 0;
 }
 
 struct peal_sim_node *peal_sim_node_of(struct peal_ring *ring)
