@@ -1000,32 +1000,33 @@ TEST(message_that_is_none_is_einval)
 {
 	struct peal_completion done = { .result = 40 };
 	struct peal_message message = { .flags = 77 };
-	static char memory[4 * 64];
-	struct peal_group_options options = PEAL_GROUP_OPTIONS;
 	uint32_t head[4] = { 0, 9, 8, 0 };
+	const struct outcome *end;
+	int fds[2];
+	char *buf;
 
-	options.count = 4;
-	options.buf_size = 64;
-	options.addr_room = 16;
-	options.control_room = 8;
-	options.memory = memory;
-	ck_result(peal_group_open(ring, &group, &options), 0);
+	open_mail_group(16, 8, 64);
+	make_stream(fds);
+	put(fds[1], "x");
+	end = finish_outcome(peal_recv_group(ring, fds[0], group, 0, 0,
+					     on_done, NULL));
+	buf = end->buf;
 	ck_result(peal_group_message(group, &done, &message), -EINVAL);
-	done.buf = memory;
+	done.buf = buf;
 	done.result = 39;
 	ck_result(peal_group_message(group, &done, &message), -EINVAL);
 	done.result = 65;
 	ck_result(peal_group_message(group, &done, &message), -EINVAL);
 	done.result = 48;
-	memcpy(memory, head, sizeof(head));	/* more control than room */
+	memcpy(buf, head, sizeof(head));	/* more control than room */
 	ck_result(peal_group_message(group, &done, &message), -EINVAL);
-	done.buf = memory + sizeof(memory);
+	done.buf = buf + 4 * 64;
 	ck_result(peal_group_message(group, &done, &message), -EINVAL);
 	ck_assert_int_eq(message.flags, 77);
 	head[1] = 0;
 	head[2] = UINT32_MAX;			/* more data than there is */
-	memcpy(memory, head, sizeof(head));
-	done.buf = memory;
+	memcpy(buf, head, sizeof(head));
+	done.buf = buf;
 	ck_result(peal_group_message(group, &done, &message), 0);
 	ck_assert_uint_eq(message.len, 8);
 }

@@ -26,7 +26,7 @@ struct peal_group_options {
 	uint32_t buf_size;	/* bytes of each; 0: 4096 */
 	uint32_t addr_room;	/* messages: bytes for the sender's address */
 	uint32_t control_room;	/* messages: bytes for control data */
-	uint32_t flags;		/* 0 or PEAL_GROUP_INCREMENTAL */
+	uint32_t flags;		/* 0 */
 	void *memory;		/* count * buf_size bytes; lent; NULL: from the
 				 * ring's allocator */
 };
