@@ -62,8 +62,8 @@ static struct peal_sim_node *node(void)
 	return peal_sim_node_of(the_ring());
 }
 
-static int64_t answer;
-static int answered;
+static _Thread_local int64_t answer;
+static _Thread_local int answered;
 
 static void on_answer(struct peal_ring *ring,
 		      const struct peal_completion *done)

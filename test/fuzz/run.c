@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+#include "peal/sim.h"
 #include "test/fuzz/fuzz.h"
 
 struct peal_ring *ring;
@@ -378,7 +379,36 @@ static uint32_t max_ops(const struct program *program)
 	return 8u << program->seed / 16 % 4;
 }
 
-static int open_ring(const struct program *program, const char *engine)
+/* A world for each program; it misbehaves where a model may not notice. */
+static struct peal_sim *world;
+
+static struct peal_sim_node *simulated(uint64_t seed, const char *directory)
+{
+	static const enum peal_sim_fault_kind kinds[] = {
+		PEAL_SIM_LATE, PEAL_SIM_CQ_FULL, PEAL_SIM_MULTISHOT_END,
+		PEAL_SIM_UNCANCELLED, PEAL_SIM_SPLIT, PEAL_SIM_SLOW,
+	};
+	struct peal_sim_node *node;
+	char path[300];
+	size_t at;
+
+	if (peal_sim_open(&world, seed, NULL) < 0)
+		return NULL;
+	node = peal_sim_node(world, "local");
+	for (at = 1; at <= strlen(directory); at++) {
+		if (directory[at] != '/' && directory[at])
+			continue;
+		snprintf(path, sizeof path, "%.*s", (int)at, directory);
+		peal_sim_make_dir(node, path);
+	}
+	for (at = 0; at < sizeof kinds / sizeof *kinds; at++)
+		if (seed >> at & 1)
+			peal_sim_fault(world, NULL, kinds[at], 50000);
+	return node;
+}
+
+static int open_ring(const struct program *program, const char *engine,
+		     const char *directory)
 {
 	struct peal_ring_options options = PEAL_RING_OPTIONS;
 	int rc;
@@ -388,6 +418,8 @@ static int open_ring(const struct program *program, const char *engine)
 	options.cq_entries = options.entries * (1 + program->seed / 5 % 2);
 	options.max_ops = most_ops = max_ops(program);
 	options.pool_threads = 2;
+	if (!strcmp(engine, "sim"))
+		options.sim_node = simulated(program->seed, directory);
 	rc = peal_ring_open(&ring, &options);
 	if (rc < 0)
 		fprintf(stderr, "%s\n", peal_open_reason());
@@ -414,7 +446,7 @@ int program_run(const struct program *program, const char *engine,
 		const char *directory, unsigned lie)
 {
 	unsigned i;
-	int rc = open_ring(program, engine);
+	int rc = open_ring(program, engine, directory);
 
 	if (rc < 0)
 		return rc;
@@ -439,5 +471,7 @@ int program_run(const struct program *program, const char *engine,
 	rc = peal_ring_close(ring, 10 * PEAL_S);
 	if (rc < 0)
 		fail(NULL, "peal_ring_close: %s", peal_strerror(rc));
+	peal_sim_close(world);
+	world = NULL;
 	return 0;
 }
