@@ -247,7 +247,7 @@ SCRIPT_TEST(end_of_multishot_with_data_starts_it_again)
 SCRIPT_TEST(bundle_is_split_where_the_buffers_end)
 {
 	peal_op op;
-	uint32_t first;
+	uint32_t ids[7];
 	unsigned i;
 
 	open_group();
@@ -262,15 +262,15 @@ SCRIPT_TEST(bundle_is_split_where_the_buffers_end)
 	give_back(0);
 	give_back(0);
 	kept_count = 0;
-	first = kernel_takes();
-	for (i = 1; i < 7; i++)
-		kernel_takes();
-	brings(op, 6 * SIZE + 3, first, MORE);
+	for (i = 0; i < 7; i++)
+		ids[i] = kernel_takes();
+	brings(op, 6 * SIZE + 3, ids[0], MORE);
 	script_turn();
 	ck_assert_uint_eq(kept_count, 7);
-	for (i = 0; i < 7; i++)
+	for (i = 0; i < 7; i++) {
 		ck_result(lengths[i], i < 6 ? SIZE : 3);
-	ck_assert_ptr_eq(kept[0], group->memory + first * SIZE);
+		ck_assert_ptr_eq(kept[i], group->memory + ids[i] * SIZE);
+	}
 	ck_assert_uint_eq(group->stats.bundles, 1);
 	ck_assert_uint_eq(group->stats.out, 7);
 	while (kept_count)
@@ -341,6 +341,7 @@ SCRIPT_TEST(group_is_unregistered_after_its_last_op_and_its_last_buffer)
 	open_group();
 	op = receive();
 	brings(op, 5, kernel_takes(), MORE);
+	brings(op, 5, kernel_takes(), MORE);
 	script_turn();
 	end = peal_group_close(ring, group, 0, on_done, NULL);
 	script_turn();
@@ -350,6 +351,9 @@ SCRIPT_TEST(group_is_unregistered_after_its_last_op_and_its_last_buffer)
 	ck_assert_uint_eq(closed, 0);
 	script_complete((uint64_t)op, -ECANCELED, 0);
 	script_turn();
+	script_turn();
+	ck_assert_uint_eq(closed, 0);
+	give_back(0);
 	script_turn();
 	ck_assert_uint_eq(closed, 1);
 	ck_result(outcome(end)->result, 0);
