@@ -17,6 +17,7 @@
 
 #define WARM_UP_ROUNDS	2
 #define PROVE_OPS	512
+#define CALIBRATIONS	3
 #define LEAST_SLICE_NS	500e3
 #define MOST_OPS	(UINT64_C(1) << 32)
 
@@ -220,25 +221,32 @@ static const char *timed(struct row *row, uint64_t ops, struct latency *latency,
 }
 
 /* How many ops fill the time; grows in steps, so that a slow one is not run
- * for minutes to learn it. */
+ * for minutes to learn it. What counts is the fastest step: one that other
+ * programs interrupted would make the row's slices too short for the rest of
+ * the run, and what is short is run with cold caches. */
 static void calibrate(struct row *row, double slice_ns)
 {
-	uint64_t ops = 16, unit = 1;
-	double out[METRICS], ns;
+	uint64_t ops = 16, unit;
+	double out[METRICS], each = 0;
+	unsigned long_enough = 0;
 
-	for (;;) {
+	while (long_enough < CALIBRATIONS) {
 		const char *wrong = timed(row, ops, NULL, 0, out);
 
 		if (wrong) {
 			give_up(row, wrong);
 			return;
 		}
-		ns = out[WALL_NS] * (double)ops;
-		if (ns > slice_ns / 4 || measure_stop || ops > MOST_OPS)
+		if (each <= 0 || out[WALL_NS] < each)
+			each = out[WALL_NS];
+		if (measure_stop || ops > MOST_OPS)
 			break;
-		ops *= ns < slice_ns / 32 ? 4 : 2;
+		if (each * (double)ops > slice_ns / 4)
+			long_enough++;
+		else
+			ops *= each * (double)ops < slice_ns / 32 ? 4 : 2;
 	}
-	row->slice_ops = (uint64_t)((double)ops * slice_ns / ns);
+	row->slice_ops = each > 0 ? (uint64_t)(slice_ns / each) : ops;
 	/* Whole batches, whatever their size is. */
 	unit = row->slice_ops >= 1024 ? 256 : row->slice_ops >= 128 ? 64 : 16;
 	row->slice_ops -= row->slice_ops % unit;

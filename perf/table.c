@@ -148,18 +148,19 @@ static void notes(const struct bench *bench, FILE *out)
 		const struct counters *is = &row->counters;
 		double worker;
 
+		if (row->na[0])
+			continue;
 		worker = stats_median(row->samples[WORKER_NS], row->rounds);
-		if (row->na[0] || (!is->extra[0].name && is->overflows <= 0 &&
-				   worker < 1))
+		if (!is->extra[0].name && is->overflows <= 0 && worker < 1)
 			continue;
 		fputs("  ", out);
 		axes(bench, row, out);
 		if (worker >= 1)
-			fprintf(out, ", kernel workers %.0f ns/op", worker);
+			fprintf(out, "  kernel workers %.0f ns/op", worker);
 		if (is->overflows > 0)
-			fprintf(out, ", %.0f overflows", is->overflows);
+			fprintf(out, "  %.0f overflows", is->overflows);
 		for (e = 0; e < COUNT_EXTRAS && is->extra[e].name; e++)
-			fprintf(out, ", %s %.6g", is->extra[e].name,
+			fprintf(out, "  %s %.6g", is->extra[e].name,
 				is->extra[e].value);
 		fputc('\n', out);
 	}
