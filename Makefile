@@ -149,7 +149,8 @@ $(perf): $(call obj,$(perf_src) $(perf_cxx)) $(lib)
 # What its own tests need of it.
 $(BUILD)/test/unit_perf_stats $(BUILD)/test/unit_perf_frame: $(call obj, \
 	$(addprefix perf/,case.c stats.c latency.c measure.c crew.c usage.c \
-	trace.c records.c)) -lm
+	trace.c records.c))
+$(BUILD)/test/unit_perf_stats $(BUILD)/test/unit_perf_frame: LIBS += -lm
 
 $(steps): $(call obj,$(steps_src)) $(lib)
 	@mkdir -p $(@D)
@@ -206,7 +207,12 @@ WINDOWS_MAKE = $(MAKE) --no-print-directory WINDOWS=1 CC=$(MINGW)gcc \
 	AR=$(MINGW)ar BUILD=$(BUILD)/windows SAN=
 .PHONY: windows
 windows:
-	+@$(WINDOWS_MAKE) lib examples tests $(BUILD)/windows/bin/peal-nbd.exe
+	+@$(WINDOWS_MAKE) lib examples tests $(BUILD)/windows/bin/peal-nbd.exe \
+		$(BUILD)/windows/what_runs.exe
+
+$(BUILD)/what_runs.exe: $(call obj,test/ops/what_runs.c) $(lib)
+	$(call say,LD,$@)
+	$(Q)$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS)
 
 .PHONY: check-windows
 check-windows:

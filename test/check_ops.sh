@@ -5,15 +5,14 @@
 # `test/check_ops.sh write` puts it there. Every public op stands in one row of
 # the op table.
 #
-# The column for Windows comes from the library built for it, where that is in
-# $BUILD/windows and can be run here; elsewhere it stays as it is.
+# The column for Windows is compared by test/windows/check_ops.sh; here it stays
+# as it is, or as `write FILE` has it.
 # shellcheck source-path=SCRIPTDIR source=harness.sh
 . "$(dirname "$0")/harness.sh"
 unset PEAL_ENGINE PEAL_DISABLE
 
-begin='<!-- what runs where: test/check_ops.sh write -->'
-end='<!-- end -->'
-windows=$BUILD/windows/what_runs.exe
+# shellcheck source=ops/readme.sh
+. test/ops/readme.sh
 
 libs=$(pkg-config --libs liburing 2> /dev/null || echo -luring)
 compile()
@@ -24,36 +23,14 @@ compile()
 		test/ops/what_runs.c "$BUILD/libpeal.a" $libs -pthread
 }
 
-# The table that stands in README.md, without bars at both ends.
-table_of_readme()
-{
-	awk -v begin="$begin" -v end="$end" '$0 == end { on = 0 }
-		on && /^\|/ { print substr($0, 2, length($0) - 2) }
-		$0 == begin { on = 1 }' README.md |
-		sed 's/ *| */|/g;s/^ *//;s/ *$//' | grep -v '^-'
-}
-
-# Of a table: the first column and the one with this title.
-column_of()
-{
-	awk -F '|' -v title="$1" 'NR == 1 { for (i = 1; i <= NF; i++)
-			if ($i == title) at = i }
-		at { print $1 "|" $at }'
-}
-
-column_for_windows()
-{
-	if [ -x "$windows" ] && command -v wine > /dev/null; then
-		wine "$windows" iocp 2> /dev/null | tr -d '\r'
-	else
-		table_of_readme | column_of Windows
-	fi
-}
-
 make_table()
 {
 	"$work/what_runs" uring epoll > "$work/linux" || return 1
-	column_for_windows > "$work/windows"
+	if [ -s "${1-}" ]; then
+		cp "$1" "$work/windows"
+	else
+		table_of_readme | column_of Windows > "$work/windows"
+	fi
 	"$work/what_runs" sim > "$work/sim" || return 1
 	awk -F '|' '
 		!($1 in line)	{ order[++count] = $1; line[$1] = "| " $1 }
@@ -85,7 +62,7 @@ write()
 		cat "$work/readme" > README.md
 }
 
-if ! compile > "$work/log" 2>&1 || ! make_table; then
+if ! compile > "$work/log" 2>&1 || ! make_table "${2-}"; then
 	not_ok what_runs_where_is_printed "it does not compile or run:"
 	cat "$work/log"
 	exit 1

@@ -29,7 +29,7 @@ static const struct {
 } engines[] = {
 	{ "uring", "io_uring, since Linux", NULL, NULL },
 	{ "epoll", "epoll", "in the turn", "readiness" },
-	{ "iocp", "Windows", "completion port", "completion port" },
+	{ "iocp", "Windows", "in the turn", "completion port" },
 	{ "sim", "sim", "simulated", "simulated" },
 };
 
