@@ -101,13 +101,18 @@ void peal__soft_more(struct peal_ring *ring, uint64_t user_data, int res,
 				    .flags = flags };
 }
 
-/* Nobody reads the answers to cancels that the ring sends for itself: here a
- * cancel never comes too late. */
+/* Of the answers to cancels that the ring sends for itself only one is news:
+ * that the cancel came too late, and is to be sent again. */
 void peal__soft_complete(struct peal_ring *ring, uint64_t user_data, int res,
 			 uint32_t flags)
 {
-	if (user_data & PEAL__DATA_OWN)
+	if (user_data & PEAL__DATA_OWN) {
+		if (res == -EALREADY)
+			peal__cancel_answer(ring, (peal_op)(user_data &
+							    ~PEAL__DATA_OWN),
+					    res);
 		return;
+	}
 	if (peal__soft_room(ring))
 		peal__soft_more(ring, user_data, res, flags);
 	else

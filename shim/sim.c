@@ -402,16 +402,8 @@ static void start_close(struct peal_ring *ring, const struct peal__sqe *sqe)
 
 /* --- cancel -------------------------------------------------------------- */
 
-/* Will the ring hear that it came too late? Else it would not ask again. */
-static int is_heard(struct peal_ring *ring, const struct peal__sqe *sqe)
+static int cancel(struct peal_ring *ring, uint64_t target)
 {
-	return !(sqe->user_data & PEAL__DATA_OWN) ||
-	       (sqe->user_data & PEAL__ROW_MASK && peal__soft_room(ring));
-}
-
-static int cancel(struct peal_ring *ring, const struct peal__sqe *sqe)
-{
-	uint64_t target = sqe->addr;
 	struct sim_ring *sim = sim_ring_of(ring);
 	struct sim_op *op = &sim->ops[target & PEAL__ROW_MASK];
 	unsigned row_cancel;
@@ -421,24 +413,12 @@ static int cancel(struct peal_ring *ring, const struct peal__sqe *sqe)
 		return peal__soft_cancel(ring, target);
 	if (op->state == OP_ENDING || op->done ||
 	    (op->state == OP_TIMED && sim_random(sim->node->world) >> 63) ||
-	    (is_heard(ring, sqe) &&
-	     peal__sim_fault(sim->node, PEAL_SIM_UNCANCELLED)))
+	    peal__sim_fault(sim->node, PEAL_SIM_UNCANCELLED))
 		return -EALREADY;
 	row_cancel = peal__op_row(sim_sqe(op)->opcode)->cancel;
 	peal__sim_finish(op, row_cancel == CANCEL_PART && op->progress
 			       ? (int64_t)op->progress : -ECANCELED);
 	return 0;
-}
-
-/* The ring's own cancels are sent again when they came too late. */
-static void start_cancel(struct peal_ring *ring, const struct peal__sqe *sqe)
-{
-	int rc = cancel(ring, sqe);
-
-	if (!(sqe->user_data & PEAL__DATA_OWN))
-		peal__soft_complete(ring, sqe->user_data, rc, 0);
-	else if (rc == -EALREADY && is_heard(ring, sqe))
-		peal__soft_more(ring, sqe->user_data, rc, 0);
 }
 
 /* --- the engine ---------------------------------------------------------- */
@@ -452,7 +432,8 @@ static void start_entry(struct peal_ring *ring, const struct peal__sqe *sqe)
 		peal__soft_start(ring, sqe);
 		break;
 	case PEAL__OP_ASYNC_CANCEL:
-		start_cancel(ring, sqe);
+		peal__soft_complete(ring, sqe->user_data,
+				    cancel(ring, sqe->addr), 0);
 		break;
 	case PEAL__OP_CLOSE:
 		start_close(ring, sqe);

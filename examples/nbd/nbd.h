@@ -275,7 +275,8 @@ int process_run(struct server *server);
 
 /* server.c */
 int server_open(struct server *server);
-int server_serve(struct server *server);
+void server_start(struct server *server);	/* takes clients from now on */
+int server_serve(struct server *server);	/* does so until the end */
 void server_stop(struct server *server);
 void server_print_stats(struct server *server);
 void server_work(struct server *server, struct connection *conn);

@@ -485,10 +485,15 @@ int server_open(struct server *server)
 	return error;
 }
 
-int server_serve(struct server *server)
+void server_start(struct server *server)
 {
 	for (uint32_t i = 0; i < server->listener_count; i++)
 		accept_more(&server->listeners[i]);
+}
+
+int server_serve(struct server *server)
+{
+	server_start(server);
 	while (server->state != STOPPED || server->child) {
 		int ran = peal_ring_turn(server->ring, PEAL_FOREVER);
 

@@ -16,7 +16,8 @@
 #include <unistd.h>
 #include "test/fuzz/fuzz.h"
 
-static const char *const all_engines[] = { "uring", "epoll", "sim" };
+static const char *const all_engines[] = { "uring", "epoll", "sim",
+	"sim-faults" };
 
 enum { ENGINES = sizeof all_engines / sizeof *all_engines };
 
@@ -96,7 +97,7 @@ static void find_engine(const char *name)
 	struct peal_ring_options ring_options = PEAL_RING_OPTIONS;
 	struct peal_ring *one;
 
-	ring_options.engine = name;
+	ring_options.engine = strcmp(name, "sim-faults") ? name : "sim";
 	if (peal_ring_open(&one, &ring_options) < 0) {
 		fprintf(stderr, "not on %s: %s\n", name, peal_open_reason());
 		return;

@@ -17,6 +17,7 @@ static struct slot slots[SLOTS];
 static struct step pending[MOST_STEPS];
 static unsigned pending_count, pending_next;
 static const char *where;	/* the directory */
+static int faulty;		/* errors may come by themselves */
 static unsigned number;		/* of the step */
 static int starting;		/* inside a call that starts an op */
 static unsigned posted, ran, answers_asked, answers;
@@ -166,7 +167,8 @@ int was_asked_for(const struct slot *slot, int64_t error)
 		return slot->asked & ASKED_CANCEL;
 	if (error == -ETIMEDOUT)
 		return slot->asked & ASKED_TIMEOUT;
-	return 0;
+	return faulty && (error == -EIO || error == -EINTR ||
+			  error == -EAGAIN);
 }
 
 static void turn(uint64_t ns)
@@ -180,7 +182,7 @@ static void turn(uint64_t ns)
 int wait_for(struct slot *slot)
 {
 	const peal_op op = slot->op;
-	const uint64_t limit = peal_ring_now(ring) + 10 * PEAL_S;
+	const uint64_t limit = peal_ring_now(ring) + 100 * PEAL_S;
 
 	if (inside_handler)
 		return 0;
@@ -373,42 +375,49 @@ static void do_step(const struct step *step)
 
 /* --- a whole program --------------------------------------------------- */
 
+/* What goes wrong in the engine "sim-faults", per million. */
+static const struct {
+	enum peal_sim_fault_kind kind;
+	uint32_t chance;
+} faults[] = {
+	{ PEAL_SIM_SHORT, 200000 }, { PEAL_SIM_EINTR, 20000 },
+	{ PEAL_SIM_EAGAIN, 20000 }, { PEAL_SIM_READ_EIO, 20000 },
+	{ PEAL_SIM_WRITE_EIO, 20000 }, { PEAL_SIM_SYNC_EIO, 100000 },
+	{ PEAL_SIM_STUCK, 10000 }, { PEAL_SIM_LATE, 200000 },
+	{ PEAL_SIM_UNCANCELLED, 300000 }, { PEAL_SIM_CQ_FULL, 50000 },
+	{ PEAL_SIM_SPLIT, 300000 }, { PEAL_SIM_SLOW, 20000 },
+};
+
+static struct peal_sim *world;
+
+/* A machine of its own for each program, so that its seed is all there is. */
+static int open_world(const struct program *program, const char *engine,
+		      struct peal_ring_options *options)
+{
+	unsigned i;
+	int rc;
+
+	world = NULL;
+	faulty = !strcmp(engine, "sim-faults");
+	if (strncmp(engine, "sim", 3))
+		return 0;
+	rc = peal_sim_open(&world, program->seed, NULL);
+	if (rc < 0)
+		return rc;
+	options->engine = "sim";
+	options->sim_node = peal_sim_node(world, "fuzz");
+	for (i = 0; faulty && i < sizeof faults / sizeof *faults; i++)
+		peal_sim_fault(world, NULL, faults[i].kind, faults[i].chance);
+	return 0;
+}
+
 /* Small queues, so that they are full at times. */
 static uint32_t max_ops(const struct program *program)
 {
 	return 8u << program->seed / 16 % 4;
 }
 
-/* A world for each program; it misbehaves where a model may not notice. */
-static struct peal_sim *world;
-
-static struct peal_sim_node *simulated(uint64_t seed, const char *directory)
-{
-	static const enum peal_sim_fault_kind kinds[] = {
-		PEAL_SIM_LATE, PEAL_SIM_CQ_FULL, PEAL_SIM_MULTISHOT_END,
-		PEAL_SIM_UNCANCELLED, PEAL_SIM_SPLIT, PEAL_SIM_SLOW,
-	};
-	struct peal_sim_node *node;
-	char path[300];
-	size_t at;
-
-	if (peal_sim_open(&world, seed, NULL) < 0)
-		return NULL;
-	node = peal_sim_node(world, "local");
-	for (at = 1; at <= strlen(directory); at++) {
-		if (directory[at] != '/' && directory[at])
-			continue;
-		snprintf(path, sizeof path, "%.*s", (int)at, directory);
-		peal_sim_make_dir(node, path);
-	}
-	for (at = 0; at < sizeof kinds / sizeof *kinds; at++)
-		if (seed >> at & 1)
-			peal_sim_fault(world, NULL, kinds[at], 50000);
-	return node;
-}
-
-static int open_ring(const struct program *program, const char *engine,
-		     const char *directory)
+static int open_ring(const struct program *program, const char *engine)
 {
 	struct peal_ring_options options = PEAL_RING_OPTIONS;
 	int rc;
@@ -418,9 +427,9 @@ static int open_ring(const struct program *program, const char *engine,
 	options.cq_entries = options.entries * (1 + program->seed / 5 % 2);
 	options.max_ops = most_ops = max_ops(program);
 	options.pool_threads = 2;
-	if (!strcmp(engine, "sim"))
-		options.sim_node = simulated(program->seed, directory);
-	rc = peal_ring_open(&ring, &options);
+	rc = open_world(program, engine, &options);
+	if (rc == 0)
+		rc = peal_ring_open(&ring, &options);
 	if (rc < 0)
 		fprintf(stderr, "%s\n", peal_open_reason());
 	return rc;
@@ -446,11 +455,12 @@ int program_run(const struct program *program, const char *engine,
 		const char *directory, unsigned lie)
 {
 	unsigned i;
-	int rc = open_ring(program, engine, directory);
+	int rc = open_ring(program, engine);
 
 	if (rc < 0)
 		return rc;
-	where = directory;
+	/* A simulated machine has no such directory, and is empty. */
+	where = world ? "" : directory;
 	lie_at = lie;
 	lies = posted = ran = answers_asked = answers = 0;
 	pending_count = pending_next = 0;
@@ -472,6 +482,5 @@ int program_run(const struct program *program, const char *engine,
 	if (rc < 0)
 		fail(NULL, "peal_ring_close: %s", peal_strerror(rc));
 	peal_sim_close(world);
-	world = NULL;
 	return 0;
 }

@@ -57,7 +57,7 @@ static void on_sync(struct peal_ring *where,
 
 static int64_t wait_sync(struct sync *sync, peal_op op)
 {
-	uint64_t limit = peal_ring_now(ring) + 10 * PEAL_S;
+	uint64_t limit = peal_ring_now(ring) + 100 * PEAL_S;
 
 	if (op < 0)
 		return op;
@@ -73,11 +73,12 @@ static int64_t wait_sync(struct sync *sync, peal_op op)
 	return sync->result;
 }
 
+/* What a fault has kept from beginning is begun again. */
 #define SYNC_OP(out, call, ...)						\
 	do {								\
 		struct sync sync_ = { 0, 0 };				\
 		(out) = wait_sync(&sync_, call(__VA_ARGS__, on_sync, &sync_)); \
-	} while (0)
+	} while ((out) == -EINTR || (out) == -EAGAIN)
 
 /* --- results ----------------------------------------------------------- */
 
@@ -210,6 +211,8 @@ static int connect_step(const struct step *step)
 	if (rc < 0)
 		fail(NULL, "connect: %s", peal_strerror(rc));
 	far = wait_sync(&accepted, op);
+	if (far == -EINTR || far == -EAGAIN)
+		SYNC_OP(far, peal_accept, ring, listener, NULL, NULL, 0);
 	if (far < 0)
 		fail(NULL, "accept: %s", peal_strerror(far));
 	*stream = (struct stream){ .epoch = ++epochs,
