@@ -262,13 +262,13 @@ compile_commands.json: Makefile $(all_src)
 	    "$$sep" "$(CURDIR)" "$$f" '$(CC) $(strip $(ALL_CFLAGS))' "$$f"; \
 	  sep=','; done; printf '\n]\n'; } > $@
 
-install: lib $(nbd)
+install: lib $(nbd) $(perf)
 	install -d $(DESTDIR)$(PREFIX)/lib/pkgconfig $(DESTDIR)$(PREFIX)/bin \
 		$(DESTDIR)$(PREFIX)/include/peal
 	install -m 644 $(lib) $(DESTDIR)$(PREFIX)/lib/
 	install -m 644 include/peal.h $(DESTDIR)$(PREFIX)/include/
 	install -m 644 include/peal/*.h $(DESTDIR)$(PREFIX)/include/peal/
-	install -m 755 $(nbd) $(DESTDIR)$(PREFIX)/bin/
+	install -m 755 $(nbd) $(perf) $(DESTDIR)$(PREFIX)/bin/
 	printf '%s\n' 'prefix=$(PREFIX)' 'Name: peal' \
 		'Description: completion-based I/O' 'Version: 0.1.0' \
 		'Cflags: -I$${prefix}/include' \
