@@ -85,7 +85,7 @@ peal_op peal_close_drained(struct peal_ring *ring, peal_fd fd, unsigned flags,
 	peal_op op;
 
 	peal__must_own(ring, "close_drained");
-	if (fd < 0)
+	if (fd < 0 || peal__direct_is_foreign(ring, fd))
 		return -EBADF;
 	op = peal__start_user(ring, PEAL__OP_CLOSE_DRAINED, fd, flags,
 			      handler, ctx);

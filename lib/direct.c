@@ -27,7 +27,8 @@ int peal__direct_open(struct peal_ring *ring, uint32_t count)
 	if (!count || ring->disable.features & 1u << FEATURE_DIRECT)
 		return 0;
 	ring->direct_error = -EOPNOTSUPP;
-	if (!ring->engine->files_open)
+	if (!ring->engine->files_open ||
+	    !peal__can(ring, PEAL__OP_CLOSE))	/* only its own op can */
 		return 0;
 	if (count > MOST_SLOTS)
 		count = MOST_SLOTS;

@@ -39,6 +39,14 @@ void peal__direct_drop(struct peal_ring *ring, peal_fd fd);
 const struct peal__hint *peal__direct_hint(const struct peal_ring *ring,
 					   peal_fd fd);
 
+/* A direct descriptor on a ring without a table is of another ring. Its close
+ * has an entry that names no descriptor, so it must not get that far. */
+static inline int peal__direct_is_foreign(const struct peal_ring *ring,
+					  peal_fd fd)
+{
+	return peal_fd_is_direct(fd) && !ring->direct;
+}
+
 /* The wish, where it can be had. */
 static inline int peal__direct_can(const struct peal_ring *ring,
 				   unsigned opcode, unsigned flags)

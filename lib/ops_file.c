@@ -42,9 +42,11 @@ peal_op peal_close(struct peal_ring *ring, peal_fd fd, unsigned flags,
 		   peal_handler *handler, void *ctx)
 {
 	struct peal__sqe *sqe;
-	peal_op op = peal__start(ring, &sqe, PEAL__OP_CLOSE, fd, flags,
-				 handler, ctx);
+	peal_op op;
 
+	if (peal__direct_is_foreign(ring, fd))
+		return -EBADF;
+	op = peal__start(ring, &sqe, PEAL__OP_CLOSE, fd, flags, handler, ctx);
 	if (op > 0)
 		peal__memory_forget(ring, fd);
 	if (op > 0 && peal_fd_is_direct(fd))

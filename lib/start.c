@@ -177,7 +177,8 @@ static void fill_again(struct peal_ring *ring, struct peal__row *row,
 		break;
 	case PEAL__OP_CLOSE:
 		row->arg = ring->queues.sq_tail;
-		if (peal_fd_is_direct(row->fd))
+		if (peal_fd_is_direct(row->fd) &&
+		    peal__can(ring, PEAL__OP_CLOSE))
 			peal__direct_close_fill(ring, row, sqe);
 		break;
 	default:

@@ -178,7 +178,11 @@ static int64_t recv_on(const char *engine, int fd)
 	last = 1;
 	ck_ok(peal_recv(own, fd, &byte, 1, 0, 0, on_last, NULL));
 	UNTIL_ON(own, last != 1);
+	/* Whose entry has descriptor 0 in it, which is ours. */
+	ck_result(peal_close(own, fd, 0, on_last, NULL), -EBADF);
+	ck_result(peal_close_drained(own, fd, 0, on_last, NULL), -EBADF);
 	close_ring(own);
+	ck_assert_int_ge(fcntl(0, F_GETFD), 0);
 	return last;
 }
 
