@@ -147,7 +147,7 @@ static inline uint64_t sim_below(struct peal_sim *world, uint64_t bound)
 	return peal__random_below(&world->random, bound);
 }
 
-/* --- the engine: sim.c --------------------------------------------------- */
+/* --- ops: sim_op.c; the engine: sim.c ------------------------------------ */
 
 enum sim_op_state {
 	OP_FREE,
@@ -208,6 +208,10 @@ static inline int sim_unmapped(uint64_t addr)
 	return addr < 4096;
 }
 
+void peal__sim_start(struct peal_ring *ring, const struct peal__sqe *sqe);
+/* What waits, once more. 1: it has ended. */
+int peal__sim_try(struct sim_op *op);
+void peal__sim_let_go(struct sim_op *op);	/* without a word */
 /* The op's terminal completion. */
 void peal__sim_finish(struct sim_op *op, int64_t result);
 /* Something happened to a file (POLLIN, ...): what waits for it is tried when

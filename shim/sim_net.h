@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Simulated sockets and pipes: what sim_net.c (making and connecting),
- * sim_stream.c (bytes), sim_message.c (datagrams, message headers) and
- * sim_packet.c (what is on its way) share.
+ * Simulated sockets and pipes: what sim_net.c, sim_addr.c, sim_connect.c
+ * (making and connecting), sim_stream.c (bytes), sim_message.c (datagrams,
+ * message headers) and sim_packet.c (what is on its way) share.
  *
  * A socket lives as long as somebody refers to it: its open file, the queue of
  * its listener, its peer, packets on their way.
@@ -116,6 +116,8 @@ void peal__sim_sock_wake(struct sim_sock *sock, unsigned events);
 void peal__sim_sock_fail(struct sim_sock *sock, int error); /* it is broken */
 unsigned peal__sim_sock_events(const struct sim_sock *sock);	/* POLL* */
 void peal__sim_sock_stat(const struct sim_sock *sock, struct peal_stat *out);
+int peal__sim_bind_inet(struct sim_sock *sock, struct sim_addr *addr);
+int peal__sim_bind_unix(struct sim_sock *sock, struct sim_addr *addr);
 int peal__sim_auto_bind(struct sim_sock *sock);
 /* Its own address, as the one it talks to sees it. */
 struct sim_addr peal__sim_source(const struct sim_sock *sock,

@@ -1,0 +1,384 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The life of a simulated op.
+ *
+ *   entry --> an op on a disk: queued until its time has come; its effect is
+ *             at one end of that time, the seed says at which
+ *         --> else tried at once; what has to wait stands in the list of an
+ *             open file, and is tried again when something happens to it
+ *
+ * Nothing runs inside something else: what an op does to a file is noted
+ * (peal__sim_wake), and the ops that wait for that are tried when the step is
+ * over (peal__sim_settle); so are crashes.
+ */
+#include <poll.h>
+#include "shim/sim.h"
+
+/* --- the end of an op ---------------------------------------------------- */
+
+void peal__sim_let_go(struct sim_op *op)
+{
+	struct sim_ring *sim = sim_ring_of(op->ring);
+	struct sim_file *file = op->file, *in = op->file_in;
+
+	peal__sim_event_remove(sim->node->world, &op->event);
+	if (op->state == OP_WAITS) {
+		struct sim_file *on = op->waits_for;
+
+		*(op->prev ? &op->prev->next : &on->first) = op->next;
+		*(op->next ? &op->next->prev : &on->last) = op->prev;
+	}
+	*(op->ring_prev ? &op->ring_prev->ring_next : &sim->active) =
+		op->ring_next;
+	if (op->ring_next)
+		op->ring_next->ring_prev = op->ring_prev;
+	sim->starved -= op->starved;
+	op->starved = 0;
+	op->state = OP_FREE;
+	op->file = op->file_in = NULL;
+	if (file)
+		peal__sim_file_drop(file);
+	if (in)
+		peal__sim_file_drop(in);
+}
+
+static void complete(struct sim_op *op, int64_t result)
+{
+	struct peal_ring *ring = op->ring;
+	const struct peal__sqe *sqe = sim_sqe(op);
+	struct peal_sim_node *node = sim_node_of(op);
+
+	peal__sim_tell(node, SIM_DONE, sqe->opcode, sqe->fd, result,
+		       sqe->user_data);
+	peal__sim_let_go(op);
+	if (result > INT32_MAX)		/* a place in a file */
+		peal__ready(ring, &ring->rows[op->row], result);
+	else if (peal__sim_fault(node, PEAL_SIM_CQ_FULL))
+		peal__soft_late(ring, sqe->user_data, (int)result, 0);
+	else
+		peal__soft_complete(ring, sqe->user_data, (int)result, 0);
+	if (peal__sim_fault(node, PEAL_SIM_CRASH))
+		peal__sim_doom(node, sim_below(node->world, PEAL_S));
+}
+
+static void on_end(struct peal_sim *world, struct sim_event *event)
+{
+	struct sim_op *op = (struct sim_op *)event;
+
+	(void)world;
+	complete(op, op->result);
+}
+
+/* Something stays between the effect and the word of it. */
+void peal__sim_finish(struct sim_op *op, int64_t result)
+{
+	struct peal_sim_node *node = sim_node_of(op);
+	struct peal_sim *world = node->world;
+
+	if (op->state == OP_ENDING)
+		return;
+	if (!peal__sim_fault(node, PEAL_SIM_LATE)) {
+		complete(op, result);
+		return;
+	}
+	if (op->state == OP_WAITS) {
+		struct sim_file *on = op->waits_for;
+
+		*(op->prev ? &op->prev->next : &on->first) = op->next;
+		*(op->next ? &op->next->prev : &on->last) = op->prev;
+	}
+	peal__sim_event_remove(world, &op->event);
+	op->state = OP_ENDING;
+	op->result = result;
+	peal__sim_event_add(world, &op->event,
+		      world->now + sim_below(world, 10 * PEAL_MS), on_end);
+}
+
+/* --- what an op does ----------------------------------------------------- */
+
+static int is_rw(unsigned opcode)
+{
+	return opcode == PEAL__OP_READ || opcode == PEAL__OP_WRITE ||
+	       opcode == PEAL__OP_READV || opcode == PEAL__OP_WRITEV;
+}
+
+/* Is its time the disk's? */
+static int is_timed(const struct sim_op *op)
+{
+	unsigned opcode = sim_sqe(op)->opcode;
+
+	switch (peal__op_row(opcode)->on) {
+	case ON_DIRECTORY:
+	case ON_FILE:
+		return opcode != PEAL__OP_FADVISE && opcode != PEAL__OP_SPLICE;
+	case ON_ANY:
+		return is_rw(opcode) && op->file->kind != SIM_SOCK;
+	default:
+		return opcode == PEAL__OP_STATFS || opcode == PEAL__OP_RESOLVE;
+	}
+}
+
+static int64_t try_op(struct sim_op *op)
+{
+	const struct peal__sqe *sqe = sim_sqe(op);
+
+	op->waits_for = op->file;
+	switch (peal__op_row(sqe->opcode)->on) {
+	case ON_DIRECTORY:
+		return peal__sim_path_try(op);
+	case ON_SOCKET:
+		return peal__sim_net_try(op);
+	default:
+		break;
+	}
+	switch (sqe->opcode) {
+	case PEAL__OP_SOCKET:
+		return peal__sim_net_try(op);
+	case PEAL__OP_RESOLVE:
+		return peal__sim_resolve(op);
+	case PEAL__OP_READ:
+	case PEAL__OP_READV:
+	case PEAL__OP_WRITE:
+	case PEAL__OP_WRITEV:
+		return op->file->kind == SIM_SOCK ? peal__sim_net_try(op)
+						  : peal__sim_disk_try(op);
+	case PEAL__OP_FSYNC:
+		return peal__sim_disk_try(op);
+	case PEAL__OP_POLL_ADD:
+		return peal__sim_net_try(op);
+	default:
+		return peal__sim_space_try(op);
+	}
+}
+
+/* --- what waits ---------------------------------------------------------- */
+
+static void wait_here(struct sim_op *op)
+{
+	struct sim_file *on = op->waits_for;
+
+	op->state = OP_WAITS;
+	op->next = NULL;
+	op->prev = on->last;
+	*(on->last ? &on->last->next : &on->first) = op;
+	on->last = op;
+}
+
+static void move_wait(struct sim_op *op, struct sim_file *from)
+{
+	if (op->state == OP_WAITS && from == op->waits_for)
+		return;
+	if (op->state == OP_WAITS) {
+		*(op->prev ? &op->prev->next : &from->first) = op->next;
+		*(op->next ? &op->next->prev : &from->last) = op->prev;
+	}
+	wait_here(op);
+}
+
+/* Tells all that is there, as far as there is room. SIM_WAIT: it goes on. */
+static int64_t try_multishot(struct sim_op *op)
+{
+	struct sim_ring *sim = sim_ring_of(op->ring);
+	const struct peal__sqe *sqe = sim_sqe(op);
+	int64_t rc;
+
+	sim->starved -= op->starved;
+	op->starved = 0;
+	for (;;) {
+		op->starved = !peal__soft_room(op->ring);
+		sim->starved += op->starved;
+		if (op->starved)
+			return SIM_WAIT;
+		rc = try_op(op);
+		if (rc < 0 ||
+		    peal__sim_fault(sim->node, PEAL_SIM_MULTISHOT_END))
+			return rc;
+		peal__sim_tell(sim->node, SIM_DONE, sqe->opcode, sqe->fd, rc,
+			 sqe->user_data);
+		peal__soft_more(op->ring, sqe->user_data, (int)rc,
+				PEAL__CQE_MORE);
+		if (sqe->opcode != PEAL__OP_POLL_ADD)
+			continue;
+		/* Until the next edge; a file has one in each turn. */
+		op->starved = op->file->kind != SIM_SOCK;
+		sim->starved += op->starved;
+		return SIM_WAIT;
+	}
+}
+
+/* 1: it has ended. */
+int peal__sim_try(struct sim_op *op)
+{
+	struct sim_file *from = op->waits_for;
+	int64_t rc = peal__soft_multishot(sim_sqe(op)) ? try_multishot(op)
+						       : try_op(op);
+
+	if (rc == SIM_WAIT) {
+		move_wait(op, from);
+		return 0;
+	}
+	op->waits_for = from;
+	peal__sim_finish(op, rc);
+	return 1;
+}
+
+void peal__sim_wake(struct sim_file *file, unsigned events)
+{
+	struct peal_sim *world = file->node->world;
+
+	if (!file->woken) {
+		peal__sim_file_hold(file);
+		file->woken_next = NULL;
+		if (world->woken_last)
+			world->woken_last->woken_next = file;
+		else
+			world->woken = file;
+		world->woken_last = file;
+	}
+	file->woken |= events;
+}
+
+/* In order; what waits for the same side waits behind its first. */
+static void run_wake(struct sim_file *file, unsigned events)
+{
+	struct sim_op *op = file->first, *next;
+	int blocked[WAITS_ASKED + 1] = { 0 };
+
+	for (; op; op = next) {
+		const struct peal__sqe *sqe = sim_sqe(op);
+		int *stop = &blocked[peal__op_row(sqe->opcode)->waits];
+
+		next = op->next;
+		if (sqe->opcode == PEAL__OP_POLL_ADD) {
+			if (events & (sqe->op_flags | POLLERR | POLLHUP))
+				peal__sim_try(op);
+		} else if (!*stop) {
+			*stop = !peal__sim_try(op);
+		}
+	}
+}
+
+void peal__sim_settle(struct peal_sim *world)
+{
+	while (world->woken) {
+		struct sim_file *file = world->woken;
+		unsigned events = file->woken;
+
+		world->woken = file->woken_next;
+		if (!world->woken)
+			world->woken_last = NULL;
+		file->woken = 0;
+		run_wake(file, events);
+		peal__sim_file_drop(file);
+	}
+	if (world->doomed)
+		peal__sim_crash_doomed(world);
+}
+
+/* --- the start of an op -------------------------------------------------- */
+
+static void on_time(struct peal_sim *world, struct sim_event *event)
+{
+	struct sim_op *op = (struct sim_op *)event;
+
+	(void)world;
+	if (!op->done)
+		op->result = try_op(op);
+	peal__sim_finish(op, op->result);
+}
+
+static void start_timed(struct sim_op *op, struct peal_sim_node *node)
+{
+	struct peal_sim *world = node->world;
+	uint64_t random = sim_random(world);
+	uint64_t ns = peal__sim_latency(node, PEAL_SIM_DISK, random);
+
+	op->state = OP_TIMED;
+	if (peal__sim_fault(node, PEAL_SIM_STUCK))
+		ns += PEAL_S + sim_below(world, 29 * PEAL_S);
+	op->done = random >> 63;
+	if (op->done)
+		op->result = try_op(op);
+	if (!peal__sim_fault(node, PEAL_SIM_NEVER))
+		peal__sim_event_add(world, &op->event, world->now + ns,
+				    on_time);
+}
+
+/* What ends an op before it begins; 0: nothing. */
+static int refused(struct peal_sim_node *node, const struct peal__sqe *sqe)
+{
+	const struct peal__op_row *row = peal__op_row(sqe->opcode);
+	struct sim_fail *fail = &node->fail[sqe->opcode];
+
+	if (fail->left && --fail->left == 0) {
+		node->did[PEAL_SIM_EINTR] += fail->error == -EINTR;
+		peal__sim_tell(node, SIM_FAULT, PEAL_SIM_EINTR, sqe->fd,
+			       fail->error, sqe->user_data);
+		return fail->error;
+	}
+	if (peal__sim_fault(node, PEAL_SIM_EINTR))
+		return -EINTR;
+	if (peal__sim_fault(node, PEAL_SIM_EAGAIN))
+		return -EAGAIN;
+	if (peal__sim_fault(node, PEAL_SIM_ENOMEM))
+		return -ENOMEM;
+	if (row->result == RESULT_FD && peal__sim_fault(node, PEAL_SIM_EMFILE))
+		return -EMFILE;
+	return 0;
+}
+
+/* Its descriptors, held; 0, or what is wrong with them. */
+static int hold_files(struct sim_op *op, struct peal_sim_node *node)
+{
+	const struct peal__sqe *sqe = sim_sqe(op);
+	unsigned on = peal__op_row(sqe->opcode)->on;
+
+	if (sqe->opcode == PEAL__OP_SPLICE ||
+	    sqe->opcode == PEAL__OP_COPY_RANGE) {
+		op->file_in = peal__sim_file_get(node, (int)sqe->file_index);
+		if (!op->file_in)
+			return -EBADF;
+		peal__sim_file_hold(op->file_in);
+	}
+	if (on == ON_NOTHING || (on == ON_DIRECTORY && sqe->fd < 0))
+		return 0;
+	op->file = peal__sim_file_get(node, sqe->fd);
+	if (op->file)
+		peal__sim_file_hold(op->file);
+	else if (on != ON_DIRECTORY)
+		return -EBADF;	/* a path may be absolute */
+	return 0;
+}
+
+void peal__sim_start(struct peal_ring *ring, const struct peal__sqe *sqe)
+{
+	struct sim_ring *sim = sim_ring_of(ring);
+	uint32_t row = (uint32_t)(sqe->user_data & PEAL__ROW_MASK);
+	struct sim_op *op = &sim->ops[row];
+	int rc;
+
+	ring->jobs[row].sqe = *sqe;
+	peal__sim_tell(sim->node, SIM_START, sqe->opcode, sqe->fd, sqe->len,
+		 sqe->user_data);
+	op->ring = ring;
+	op->row = row;
+	op->state = OP_FREE;
+	op->done = op->starved = 0;
+	op->progress = 0;
+	op->file = op->file_in = NULL;
+	op->ring_prev = NULL;
+	op->ring_next = sim->active;
+	if (sim->active)
+		sim->active->ring_prev = op;
+	sim->active = op;
+	rc = refused(sim->node, sqe);
+	if (rc == 0)
+		rc = hold_files(op, sim->node);
+	op->waits_for = op->file;
+	if (rc < 0)
+		complete(op, rc);
+	else if (is_timed(op))
+		start_timed(op, sim->node);
+	else
+		peal__sim_try(op);
+}
