@@ -14,10 +14,13 @@
 static int cancel(struct peal_ring *ring, uint64_t target)
 {
 	struct sim_ring *sim = sim_ring_of(ring);
-	struct sim_op *op = &sim->ops[target & PEAL__ROW_MASK];
+	uint32_t row = (uint32_t)(target & PEAL__ROW_MASK);
+	struct sim_op *op = row < ring->rows_max ? sim->chunks[row / SIM_CHUNK]
+						 : NULL;
 	unsigned row_cancel;
 
-	if (!op->ring || op->state == OP_FREE ||
+	op = op ? op + row % SIM_CHUNK : NULL;
+	if (!op || !op->ring || op->state == OP_FREE ||
 	    sim_sqe(op)->user_data != target)
 		return peal__soft_cancel(ring, target);
 	if (op->state == OP_ENDING || op->done ||
@@ -161,15 +164,23 @@ static void sim_explain(struct peal_ring *ring, FILE *out)
 		"its ops are simulated\n", sim->node->name);
 }
 
+static uint32_t chunk_count(const struct peal_ring *ring)
+{
+	return ring->rows_max / SIM_CHUNK + 1;
+}
+
 static void sim_engine_close(struct peal_ring *ring)
 {
 	struct sim_ring *sim = sim_ring_of(ring);
 	struct peal_sim *world = sim->node->world;
+	uint32_t i;
 
 	*(sim->prev ? &sim->prev->next : &world->rings) = sim->next;
 	*(sim->next ? &sim->next->prev : &world->last_ring) = sim->prev;
 	world->ring_count--;
-	free(sim->ops);
+	for (i = 0; i < chunk_count(ring); i++)
+		free(sim->chunks[i]);
+	free(sim->chunks);
 	peal__soft_free(ring, sizeof *sim);
 }
 
@@ -207,12 +218,12 @@ static int open_queues(struct peal_ring *ring,
 	rc = peal__soft_open(ring, options, has, count);
 	if (rc < 0)
 		return rc;
-	sim->ops = calloc(ring->rows_max, sizeof *sim->ops);	/* untouched */
-	if (sim->ops)
+	sim->chunks = calloc(chunk_count(ring), sizeof(*sim->chunks));
+	if (sim->chunks)
 		return 0;
-	peal__reason("there was no room for %u simulated ops of %zu bytes: "
-		     "lower options.max_ops or raise the memory limit",
-		     ring->rows_max, sizeof *sim->ops);
+	peal__reason("there was no room for %u simulated ops: lower "
+		     "options.max_ops or raise the memory limit",
+		     ring->rows_max);
 	return -ENOMEM;
 }
 

@@ -20,6 +20,7 @@
 #define SIM_WAIT	INT64_MIN	/* a try: not yet */
 #define SIM_SECTOR	512u
 #define SIM_NAME	32u
+#define SIM_CHUNK	128u		/* ops that are allocated at once */
 #define SIM_FDS		65536u		/* a node's descriptors at most */
 
 struct sim_file;
@@ -177,7 +178,7 @@ struct sim_ring {
 	struct peal_ring *ring;
 	struct peal_sim_node *node;
 	struct sim_ring *next, *prev;
-	struct sim_op *ops;
+	struct sim_op **chunks;		/* by row / SIM_CHUNK; made when used */
 	struct sim_op *active;		/* all in flight */
 	uint32_t starved;
 };

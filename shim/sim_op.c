@@ -12,6 +12,7 @@
  * over (peal__sim_settle); so are crashes.
  */
 #include <poll.h>
+#include <stdlib.h>
 #include "shim/sim.h"
 
 /* --- the end of an op ---------------------------------------------------- */
@@ -350,16 +351,30 @@ static int hold_files(struct sim_op *op, struct peal_sim_node *node)
 	return 0;
 }
 
+/* NULL: no memory. */
+static struct sim_op *op_of(struct sim_ring *sim, uint32_t row)
+{
+	struct sim_op **chunk = &sim->chunks[row / SIM_CHUNK];
+
+	if (!*chunk)
+		*chunk = calloc(SIM_CHUNK, sizeof(**chunk));
+	return *chunk ? *chunk + row % SIM_CHUNK : NULL;
+}
+
 void peal__sim_start(struct peal_ring *ring, const struct peal__sqe *sqe)
 {
 	struct sim_ring *sim = sim_ring_of(ring);
 	uint32_t row = (uint32_t)(sqe->user_data & PEAL__ROW_MASK);
-	struct sim_op *op = &sim->ops[row];
+	struct sim_op *op = op_of(sim, row);
 	int rc;
 
 	ring->jobs[row].sqe = *sqe;
 	peal__sim_tell(sim->node, SIM_START, sqe->opcode, sqe->fd, sqe->len,
 		 sqe->user_data);
+	if (!op) {
+		peal__soft_complete(ring, sqe->user_data, -ENOMEM, 0);
+		return;
+	}
 	op->ring = ring;
 	op->row = row;
 	op->state = OP_FREE;
