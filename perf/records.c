@@ -88,13 +88,13 @@ static const char *read_row(struct records *records, char *line)
 
 static void add_environment(struct records *records, const char *line)
 {
-	size_t had = strlen(records->environment);
+	size_t had = strlen(records->environment), len = strlen(line);
+	char *text = realloc(records->environment, had + len + 2);
 
-	records->environment = realloc(records->environment,
-				       had + strlen(line) + 2);
-	if (!records->environment)
+	if (!text)
 		abort();
-	sprintf(records->environment + had, "%s\n", line);
+	snprintf(text + had, len + 2, "%s\n", line);
+	records->environment = text;
 }
 
 const char *records_load(struct records *records, const char *path)
