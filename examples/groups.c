@@ -14,6 +14,7 @@
  *       statistics: never more than 2 buffers were out.
  */
 #include <errno.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -114,8 +115,8 @@ int main(int argc, char **argv)
 		theirs[i] = fds[1];
 		must("receive", peal_recv_multishot(ring, ours[i], group, 0, 0,
 						    on_line, &lines[i]));
-		must("poll", peal_poll_multishot(ring, theirs[i], 1, 0,
-						 on_heard, &theirs[i]));
+		must("poll", peal_poll_multishot(ring, theirs[i], POLLIN,
+						 0, on_heard, &theirs[i]));
 		say(i);
 	}
 	must("run", peal_ring_run(ring));
