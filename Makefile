@@ -76,6 +76,7 @@ EXE := .exe
 test_src := $(wildcard test/conform_*.c)
 nbd_src := $(filter-out examples/nbd/process.c,$(nbd_src)) \
 	examples/nbd/windows/process.c
+ex_src := $(filter-out examples/simulate.c,$(ex_src))
 help_src := test/harness.c test/harness_io.c \
 	$(filter-out test/windows/posix_program.c,$(wildcard test/windows/*.c))
 calls_src := $(wildcard test/windows/posix_*.c)

@@ -18,6 +18,17 @@ copy()
 	return $status
 }
 
+copy_from_a_pipe()
+{
+	head -c 1000000 large | copy /dev/stdin copy2
+}
+
+# What Windows has no counterpart of.
+posix()
+{
+	[ -n "${WINDOWS-}" ] || "$@"
+}
+
 : > empty
 head -c 1 /dev/urandom > one
 head -c 20000001 /dev/urandom > large
@@ -28,16 +39,20 @@ for file in empty one large; do
 	copy $file copy && cmp $file copy && echo "$file: the same"
 	rm copy
 done
-copy large copy; stat -c 'mode %a' copy
+copy large copy; posix stat -c 'mode %a' copy
 copy large exists; cmp large exists && echo "destination exists: the same"
 copy large large; echo "$(stat -c %s large) bytes"
 copy . copy2; [ -e copy2 ] || echo "no destination made"
 copy missing copy2; [ -e copy2 ] || echo "no destination made"
 copy large .
 copy one /dev/full
-head -c 1000000 large | copy /dev/stdin copy2
+posix copy_from_a_pipe
 
 # A write that is cut short, then refused: the limit is 100 KiB.
 head -c 200000 large > middle
-(trap '' XFSZ; ulimit -f 100; copy middle short)
-stat -c '%s bytes' short
+copy_cut_short()
+{
+	(trap '' XFSZ; ulimit -f 100; copy middle short)
+	stat -c '%s bytes' short
+}
+posix copy_cut_short

@@ -93,6 +93,11 @@ const char *strerrorname_np(int error);
 #define fclose(file)	posix_fclose(file)
 #define strerror(error)	peal_strerror(-(error))
 
+#undef STDIN_FILENO
+#undef STDOUT_FILENO
+#define STDIN_FILENO	((peal_fd)GetStdHandle(STD_INPUT_HANDLE))
+#define STDOUT_FILENO	((peal_fd)GetStdHandle(STD_OUTPUT_HANDLE))
+
 #define F_GETFD		1
 #define F_GETFL		3
 #define F_SETFL		4

@@ -80,8 +80,14 @@ peal_fd posix_open(const char *path, int flags, ...)
 	DWORD attributes = FILE_FLAG_OVERLAPPED | FILE_FLAG_BACKUP_SEMANTICS;
 	DWORD creation = flags & O_EXCL ? CREATE_NEW :
 			 flags & O_CREAT ? OPEN_ALWAYS : OPEN_EXISTING;
+	DWORD is = GetFileAttributesW(wide(path));
 	HANDLE file;
 
+	if (flags & (O_WRONLY | O_RDWR) && is != INVALID_FILE_ATTRIBUTES &&
+	    is & FILE_ATTRIBUTE_DIRECTORY) {
+		errno = EISDIR;
+		return -1;
+	}
 	if (flags & O_DIRECT)
 		attributes |= FILE_FLAG_NO_BUFFERING;
 	file = CreateFileW(wide(path), access_of(flags),
