@@ -29,6 +29,15 @@ static void start_close(struct peal_ring *ring, const struct peal__sqe *sqe)
 	peal__soft_to_pool(ring, job);
 }
 
+/* Would the op go on after the packet that is to come? */
+static int has_portions(const struct peal__sqe *sqe,
+			const struct peal__iocp_op *op)
+{
+	return peal__op_row(sqe->opcode)->waits == WAITS_WRITABLE &&
+	       sqe->opcode != PEAL__OP_CONNECT &&
+	       (op->kind == WIN_STREAM || op->kind == WIN_PIPE);
+}
+
 /* 0: its packet will come soon; -ENOENT: it is there already; or none. */
 static int cancel(struct peal_ring *ring, uint64_t target)
 {
@@ -43,7 +52,9 @@ static int cancel(struct peal_ring *ring, uint64_t target)
 	if (job->sqe.opcode == PEAL__OP_POLL_ADD &&
 	    peal__win_is_socket(op->kind))
 		handle = iocp->afd;
-	return CancelIoEx(handle, &op->overlapped) ? 0 : -ENOENT;
+	return CancelIoEx(handle, &op->overlapped) ||
+			       has_portions(&job->sqe, op)
+		       ? 0 : -ENOENT;
 }
 
 /* Starts an op, or the rest of one; as peal__iocp_call's start. */

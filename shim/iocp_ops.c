@@ -554,13 +554,19 @@ static int start_poll_pipe(const struct peal__sqe *sqe,
 static int start_poll(struct peal_ring *ring, struct peal__iocp_op *op)
 {
 	struct peal__iocp *iocp = peal__iocp_of(ring);
-	const struct peal__sqe *sqe = entry(ring, op);
+	struct peal__sqe *sqe = &peal__iocp_job(ring, op)->sqe;
 	SOCKET s = peal__win_socket(sqe->fd), base;
 	NTSTATUS status;
 	DWORD got;
 
+	/* A poll that the library makes, for a group, has Linux's events. */
+	if (ring->rows[op - iocp->ops].opcode != PEAL__OP_POLL_ADD)
+		sqe->op_flags = (sqe->op_flags & 1 ? POLLRDNORM : 0) |
+				(sqe->op_flags & 2 ? POLLRDBAND : 0);
 	if (op->kind == WIN_FILE || op->kind == WIN_DIR)
-		return (int)(sqe->op_flags & (POLLIN | POLLOUT));
+		return sqe->op_flags & (POLLIN | POLLOUT)
+			       ? (int)(sqe->op_flags & (POLLIN | POLLOUT))
+			       : -EINVAL;
 	if (op->kind == WIN_PIPE)
 		return start_poll_pipe(sqe, op);
 	if (!peal__win_is_socket(op->kind) || !iocp->afd)

@@ -7,8 +7,10 @@
 #include "lib/engine.h"
 #include "shim/win.h"
 #include <winioctl.h>
+#include <winternl.h>
 
 #define COPY_BYTES 65536u
+#define ACCESS_INFORMATION ((FILE_INFORMATION_CLASS)8)
 
 /* One ReadFile() or WriteFile(), of any handle, waited for. The event's low bit
  * keeps its packet from a port. */
@@ -126,6 +128,19 @@ static int64_t call_writev(const struct peal__sqe *sqe)
 static int64_t call_close(const struct peal__sqe *sqe)
 {
 	return peal__win_close(sqe->fd);
+}
+
+/* Another handle to the same file. */
+static int64_t call_install(const struct peal__sqe *sqe)
+{
+	HANDLE self = GetCurrentProcess(), copy;
+
+	if (peal__win_kind(sqe->fd) == WIN_NONE)
+		return -EBADF;
+	if (!DuplicateHandle(self, peal__win_handle(sqe->fd), self, &copy, 0,
+			     FALSE, DUPLICATE_SAME_ACCESS))
+		return peal__win_last();
+	return (int32_t)(intptr_t)copy;
 }
 
 /* Who may only read may not flush: another handle to the same file may. */
@@ -248,6 +263,16 @@ static int64_t reserve(int32_t fd, int64_t end)
 	return peal__win_last();
 }
 
+static int may_write(int32_t fd)
+{
+	IO_STATUS_BLOCK io;
+	ACCESS_MASK access = 0;
+
+	return NtQueryInformationFile(peal__win_handle(fd), &io, &access,
+				      sizeof access, ACCESS_INFORMATION) ||
+	       access & (FILE_WRITE_DATA | FILE_APPEND_DATA);
+}
+
 /* sqe.len is fallocate(2)'s mode: 1 keep the size, 2 punch, 16 zero. */
 static int64_t call_fallocate(const struct peal__sqe *sqe)
 {
@@ -256,14 +281,18 @@ static int64_t call_fallocate(const struct peal__sqe *sqe)
 
 	if (rc < 0)
 		return rc == -EISDIR ? -EBADF : rc;
+	if (!may_write(sqe->fd))
+		return -EBADF;
 	if (from < 0 || len <= 0)
 		return -EINVAL;
 	if (from > INT64_MAX - len)
 		return -EFBIG;
 	size = file_size(sqe->fd);
-	rc = sqe->len & 0x12 ? zero_range(sqe->fd, from, from + len,
-					  sqe->len & 2)
-			     : reserve(sqe->fd, from + len);
+	/* A new end reserves what lies before it, but for sparse files. */
+	if (sqe->len & 0x12)
+		rc = zero_range(sqe->fd, from, from + len, sqe->len & 2);
+	else if (sqe->len & 1)
+		rc = reserve(sqe->fd, from + len);
 	if (rc == 0 && !(sqe->len & 1) && size < from + len)
 		rc = set_size(sqe->fd, from + len);
 	return rc == -EACCES ? -EBADF : rc == -ENOSYS ? -EOPNOTSUPP : rc;
@@ -353,6 +382,8 @@ static peal__win_call *const calls[PEAL__OP_COUNT] = {
 	[PEAL__OP_SEEK] = call_seek,
 	[PEAL__OP_COPY_RANGE] = call_copy_range,
 	[PEAL__OP_CLOSE] = call_close,
+	[PEAL__OP_FILES_UPDATE] = call_install,
+	[PEAL__OP_FIXED_FD_INSTALL] = call_install,
 	[PEAL__OP_OPENAT] = peal__win_open,
 	[PEAL__OP_STATX] = peal__win_stat,
 	[PEAL__OP_RENAMEAT] = peal__win_rename,

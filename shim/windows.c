@@ -113,8 +113,10 @@ enum peal__win_kind peal__win_kind(int32_t fd)
 		return pipe_kind(fd);
 	case FILE_TYPE_DISK:
 		break;
-	default:
-		return pipe_kind(fd) == WIN_PIPE ? WIN_OTHER : pipe_kind(fd);
+	case FILE_TYPE_CHAR:
+		return WIN_OTHER;
+	default:	/* an event, a thread: nothing that has I/O */
+		return WIN_NONE;
 	}
 	if (GetFileInformationByHandleEx(peal__win_handle(fd), FileBasicInfo,
 					 &basic, sizeof basic) &&
