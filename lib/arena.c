@@ -220,6 +220,9 @@ static void explain_locked(struct peal_arena *arena, FILE *out)
 		(unsigned long long)locked(arena) >> 10);
 	if (arena->sharing == SHARING_COPIES)
 		fprintf(out, ", once for all rings");
+	else if (arena->sharing == SHARING_NOT &&
+		 arena->sharing_error == -ECANCELED)
+		fprintf(out, ", once per ring: \"clone_buffers\" is disabled");
 	else if (arena->sharing == SHARING_NOT)
 		fprintf(out, ", once per ring: this kernel cannot copy a "
 			"registration (Linux 6.13 can): %s",

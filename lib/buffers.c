@@ -628,10 +628,17 @@ void peal__memory_explain(struct peal_ring *ring, FILE *out)
 	const struct peal__memory *memory = ring->memory;
 	const char *why = why_plain(ring);
 	uint32_t i;
+	int clones;
 
 	fprintf(out, "fixed          %s ops use registered memory (Linux "
 		"5.13)%s%s\n", why ? "off " : "on  ", why ? ": " : "",
 		why ? why : "");
+	clones = !(ring->disable.features & 1u << FEATURE_CLONE_BUFFERS);
+	fprintf(out, "clone_buffers  %s rings share one registration (Linux "
+		"6.13)%s\n", clones && !why ? "on  " : "off ",
+		!clones ? ": disabled by PEAL_DISABLE or options.disable"
+		: why	? ": needs fixed"
+			: "; an arena tells whether it does");
 	for (i = 0; i < memory->arenas; i++) {
 		const struct peal__member *member = &memory->members[i];
 

@@ -17,6 +17,7 @@ static const char *const names[FEATURE_COUNT] = {
 	[FEATURE_EPOLL_PWAIT2] = "epoll_pwait2",
 	[FEATURE_RWF_NOWAIT] = "rwf_nowait",
 	[FEATURE_FIXED] = "fixed",
+	[FEATURE_CLONE_BUFFERS] = "clone_buffers",
 	[FEATURE_BUFRING] = "bufring",
 	[FEATURE_BUNDLE] = "bundle",
 	[FEATURE_DIRECT] = "direct",

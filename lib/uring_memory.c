@@ -202,6 +202,11 @@ static int add(struct peal_ring *ring, struct peal_arena *arena,
 	struct peal__uring *uring = ring->engine_state;
 	int fd = uring->ring.ring_fd, rc;
 
+	if (ring->disable.features & 1u << FEATURE_CLONE_BUFFERS &&
+	    arena->sharing == SHARING_UNKNOWN) {
+		arena->sharing = SHARING_NOT;
+		arena->sharing_error = -ECANCELED;
+	}
 	if (arena->sharing != SHARING_NOT) {
 		rc = keeper_open(arena, fd, first);
 		if (rc == 0)
