@@ -273,6 +273,23 @@ static int may_write(int32_t fd)
 	       access & (FILE_WRITE_DATA | FILE_APPEND_DATA);
 }
 
+/* A new end reserves what lies before it on NTFS; elsewhere it may not, and
+ * then nothing has happened. */
+static int64_t grow(int32_t fd, int64_t from, int64_t to)
+{
+	FILE_STANDARD_INFO has = { .AllocationSize.QuadPart = 0 };
+	int64_t rc = set_size(fd, to);
+
+	if (rc < 0)
+		return rc;
+	GetFileInformationByHandleEx(peal__win_handle(fd), FileStandardInfo,
+				     &has, sizeof has);
+	if (has.AllocationSize.QuadPart >= to)
+		return 0;
+	set_size(fd, from);
+	return -EOPNOTSUPP;
+}
+
 /* sqe.len is fallocate(2)'s mode: 1 keep the size, 2 punch, 16 zero. */
 static int64_t call_fallocate(const struct peal__sqe *sqe)
 {
@@ -288,13 +305,13 @@ static int64_t call_fallocate(const struct peal__sqe *sqe)
 	if (from > INT64_MAX - len)
 		return -EFBIG;
 	size = file_size(sqe->fd);
-	/* A new end reserves what lies before it, but for sparse files. */
 	if (sqe->len & 0x12)
 		rc = zero_range(sqe->fd, from, from + len, sqe->len & 2);
 	else if (sqe->len & 1)
 		rc = reserve(sqe->fd, from + len);
 	if (rc == 0 && !(sqe->len & 1) && size < from + len)
-		rc = set_size(sqe->fd, from + len);
+		rc = sqe->len & 0x12 ? set_size(sqe->fd, from + len)
+				     : grow(sqe->fd, size, from + len);
 	return rc == -EACCES ? -EBADF : rc == -ENOSYS ? -EOPNOTSUPP : rc;
 }
 

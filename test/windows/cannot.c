@@ -55,6 +55,8 @@ static const struct {
 	  "Wine forgets a reset that came before the receive" },
 	{ "group", "recvmsg_multishot_brings_control_data",
 	  "no control data of sockets here" },
+	{ "direct", "files_in_the_table_have_vectors_and_space",
+	  "Wine reserves no room" },
 	{ "direct", "splice_goes_from_and_to_the_table", NO_SPLICE },
 	{ "transfer", "sendmsg_passes_an_fd",
 	  "Windows passes no descriptors over sockets" },
