@@ -543,13 +543,18 @@ TEST(installed_descriptor_is_an_ordinary_one_of_the_same_file)
 
 TEST(install_of_nothing_is_ebadf)
 {
+	int64_t rc;
+
 	open_table(SLOTS);
 	ck_result(finish_or_refused(peal_fd_install(ring, closed_fd(), 0,
 						    on_done, NULL)), -EBADF);
 	if (!has_table)
 		return;
-	ck_result(finish_or_refused(peal_fd_install(ring, (1 << 30) + 3, 0,
-						    on_done, NULL)), -EBADF);
+	rc = finish_or_refused(peal_fd_install(ring, (1 << 30) + 3, 0, on_done,
+					       NULL));
+	if (rc == -EOPNOTSUPP)
+		SKIP("this kernel cannot install");
+	ck_result(rc, -EBADF);
 }
 
 TEST(registered_descriptor_is_of_the_same_file)
