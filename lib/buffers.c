@@ -160,11 +160,6 @@ void peal__memory_forget(const struct peal_ring *ring, peal_fd fd)
 		hint->uses = 0;
 }
 
-int peal__memory_is_direct(const struct peal_ring *ring, peal_fd fd)
-{
-	return peal__memory_hint(ring, fd)->kind == KIND_DIRECT;
-}
-
 /* --- the form of an op --------------------------------------------------- */
 
 static int moves_file(unsigned opcode)

@@ -8,10 +8,6 @@
 
 #define MAX_RETRIES 16
 
-/* With O_DIRECT, no read but the last of a file moves a part of this; the rest
- * cannot be asked for, and there is none. */
-#define DIRECT_LEAST 512
-
 struct store {			/* laid over a struct peal__row */
 	char *next;		/* the first byte not yet transferred */
 	uint64_t offset;	/* PEAL_CURRENT: none */
@@ -108,11 +104,6 @@ int peal__full_step(struct peal_ring *ring, struct peal__row *row,
 	}
 	if (asked && (one > 0 || one == -EAGAIN)) {
 		*result = asked & ROW_TIMEOUT ? -ETIMEDOUT : -ECANCELED;
-		return 0;
-	}
-	if (one == -EINVAL && is_read(row) && store->moved % DIRECT_LEAST &&
-	    peal__memory_is_direct(ring, row->fd)) {
-		*result = (int64_t)store->moved;
 		return 0;
 	}
 	if (!asked && again(ring, row, store, one)) {

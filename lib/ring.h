@@ -281,7 +281,6 @@ peal_op peal__start_looked(struct peal_ring *ring, unsigned opcode, peal_fd fd,
 			   peal_handler *handler, void *ctx);
 void peal__memory_forget(const struct peal_ring *ring, peal_fd fd);
 void peal__memory_direct(struct peal_ring *ring);
-int peal__memory_is_direct(const struct peal_ring *ring, peal_fd fd);
 struct peal__hint;
 const struct peal__hint *peal__memory_hint(const struct peal_ring *ring,
 					   peal_fd fd);
