@@ -48,6 +48,7 @@ struct statvfs {
 peal_fd posix_open(const char *path, int flags, ...);
 int posix_close(peal_fd fd);
 int64_t posix_read(peal_fd fd, void *buf, size_t len);
+int64_t posix_recv(peal_fd fd, void *buf, size_t len, int flags);
 int64_t posix_write(peal_fd fd, const void *buf, size_t len);
 int64_t posix_pread(peal_fd fd, void *buf, size_t len, int64_t offset);
 int64_t posix_pwrite(peal_fd fd, const void *buf, size_t len, int64_t offset);
@@ -173,7 +174,7 @@ int posix_poll(struct pollfd *fds, unsigned count, int timeout_ms);
 #define setsockopt(...)	posix_setsockopt(__VA_ARGS__)
 #define shutdown(...)	posix_shutdown(__VA_ARGS__)
 #define send(fd, buf, len, flags) posix_write(fd, buf, len)
-#define recv(fd, buf, len, flags) posix_read(fd, buf, len)
+#define recv(fd, buf, len, flags) posix_recv(fd, buf, len, flags)
 #define poll(...)	posix_poll(__VA_ARGS__)
 
 /* An event descriptor is a UDP socket that is connected to itself. */

@@ -151,6 +151,11 @@ int posix_fcntl(peal_fd fd, int what, ...)
 
 	if (!GetHandleInformation((HANDLE)fd, &flags))
 		return fail();
+	/* The number may be an event's by now. */
+	if (GetFileType((HANDLE)fd) == FILE_TYPE_UNKNOWN) {
+		errno = EBADF;
+		return -1;
+	}
 	if (what == F_GETFD)
 		return flags & HANDLE_FLAG_INHERIT ? 0 : FD_CLOEXEC;
 	if (what == F_GETFL)
@@ -217,6 +222,20 @@ int64_t posix_read(peal_fd fd, void *buf, size_t len)
 	if (is_socket(fd))
 		return (recv)((SOCKET)fd, buf, (int)len, 0);
 	return transfer_here(fd, buf, len, 0);
+}
+
+/* Of the flags only MSG_WAITALL has a meaning here. */
+int64_t posix_recv(peal_fd fd, void *buf, size_t len, int flags)
+{
+	int64_t sum = 0, got;
+
+	do {
+		got = posix_read(fd, (char *)buf + sum, len - (size_t)sum);
+		if (got <= 0)
+			return sum ? sum : got;
+		sum += got;
+	} while (flags & MSG_WAITALL && (size_t)sum < len);
+	return sum;
 }
 
 int64_t posix_write(peal_fd fd, const void *buf, size_t len)
