@@ -80,7 +80,18 @@ static int connect_to(peal_fd fd, peal_fd peer)
 	return 0;
 }
 
-/* Over the loopback: what says so by name, unix, is the reader's loss. */
+/* No more room than a unix socket has: TCP's own grows to many MiB. */
+static void small_buffers(peal_fd fd)
+{
+	int size = 128 << 10;
+
+	(setsockopt)((SOCKET)fd, SOL_SOCKET, SO_SNDBUF, (char *)&size,
+		     sizeof(size));
+	(setsockopt)((SOCKET)fd, SOL_SOCKET, SO_RCVBUF, (char *)&size,
+		     sizeof(size));
+}
+
+/* Over the loopback, for want of unix sockets. */
 int posix_socketpair(int type, int fds[2])
 {
 	int kind = type & ~(SOCK_CLOEXEC | SOCK_NONBLOCK);
@@ -94,13 +105,16 @@ int posix_socketpair(int type, int fds[2])
 	if (kind != SOCK_STREAM)
 		return posix_no("no sequenced packets");
 	listener = bound_socket(SOCK_STREAM);
+	small_buffers(listener);
 	if (listener < 0 || (listen)((SOCKET)listener, 1) != 0)
 		return fail();
 	fds[0] = (int)posix_socket(AF_INET, SOCK_STREAM, 0);
+	small_buffers(fds[0]);
 	if (connect_to(fds[0], listener) != 0)
 		return -1;
 	fds[1] = (int)posix_accept(listener, NULL, NULL);
 	posix_close(listener);
+	small_buffers(fds[1]);
 	return fds[1] < 0 ? -1 : 0;
 }
 
