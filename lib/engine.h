@@ -42,6 +42,7 @@ struct peal__queues {
 };
 
 struct peal__hint;
+struct peal__job;
 struct peal__engine {
 	const char *name;
 
@@ -79,6 +80,13 @@ struct peal__engine {
 	/* A call that cannot block, at once, for an engine with descriptors of
 	 * its own; NULL: peal__blocking_run(). */
 	int64_t (*call)(struct peal_ring *ring, const struct peal__sqe *sqe);
+
+	/* For a ring that is recorded or replayed. Starts a job (see
+	 * peal__job_start()); takes one back; how many posts this turn runs.
+	 * With a job(), enter() fills ring->jobs_done. NULL: the pool, all. */
+	int (*job)(struct peal_ring *ring, struct peal__job *job);
+	int (*job_cancel)(struct peal_ring *ring, struct peal__job *job);
+	uint64_t (*posts)(struct peal_ring *ring);
 
 	/* A descriptor that polls readable when completions are there. */
 	int (*fd)(struct peal_ring *ring);
@@ -118,7 +126,12 @@ extern const struct peal__engine peal__uring_engine;
 extern const struct peal__engine peal__epoll_engine;
 extern const struct peal__engine peal__iocp_engine;
 extern const struct peal__engine peal__sim_engine;
+extern const struct peal__engine peal__replay_engine;
 struct peal_sim_node *peal__sim_here(void);	/* peal_sim_enter()'s; or NULL */
+
+/* Records the ring, if PEAL_RECORD says so. -errno with a reason; the engine is
+ * as it was then. */
+int peal__record_begin(struct peal_ring *ring);
 
 /* Runs one operation by its plain system call; it may block. -EOPNOTSUPP when
  * there is none. Implemented by shim/blocking.c. */

@@ -49,6 +49,8 @@ static const struct sentence sentences[] = {
 	{ ENOSYS, "the system lacks the call (ENOSYS)" },
 	{ ENOTEMPTY, "the directory is not empty (ENOTEMPTY)" },
 	{ ELOOP, "too many symbolic links (ELOOP)" },
+	{ EBADMSG, "the data is damaged, or a replay differs from its record: "
+		   "see peal_ring_engine_reason() (EBADMSG)" },
 	{ EOVERFLOW, "a value is too large for its type (EOVERFLOW)" },
 	{ ENOTSOCK, "not a socket (ENOTSOCK)" },
 	{ EDESTADDRREQ, "a destination address is needed (EDESTADDRREQ)" },

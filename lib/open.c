@@ -136,7 +136,8 @@ static const struct peal__engine *const engines[] = {
 #else
 	&peal__uring_engine,
 	&peal__epoll_engine,
-	&peal__sim_engine,	/* by name only */
+	&peal__sim_engine,	/* by name only, as is: */
+	&peal__replay_engine,
 #define FALL_BACK 1		/* place of what the first is replaced by */
 #endif
 };
@@ -308,6 +309,20 @@ static int open_direct(struct peal_ring *ring,
 	return rc;
 }
 
+static int begin_record(struct peal_ring *ring)
+{
+#ifdef _WIN32
+	(void)ring;
+	return 0;
+#else
+	int rc = peal__record_begin(ring);
+
+	if (rc < 0)
+		ring->engine->close(ring);
+	return rc;
+#endif
+}
+
 static void start_clock(struct peal_ring *ring)
 {
 	peal__read_clock(ring);
@@ -339,6 +354,8 @@ int peal_ring_open(struct peal_ring **out_ring,
 		rc = open_memory(ring, &options);
 	if (rc == 0) {
 		rc = open_engine(ring, &options, asked, by);
+		if (rc == 0)
+			rc = begin_record(ring);
 		if (rc == 0)
 			rc = open_direct(ring, &options);
 		if (rc < 0)

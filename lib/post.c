@@ -111,6 +111,8 @@ void peal__posts_run(struct peal_ring *ring)
 	uint64_t end = atomic_load_explicit(&ring->post_tail,
 					    memory_order_acquire);
 
+	if (ring->engine->posts)
+		end = ring->post_head + ring->engine->posts(ring);
 	while (ring->post_head != end && !ring->stop) {
 		uint64_t at = ring->post_head;
 		struct peal__post *cell = &ring->posts[at & ring->post_mask];

@@ -334,7 +334,7 @@ const struct peal__engine peal__uring_engine = {
 struct io_uring *peal_uring_ring(struct peal_ring *ring)
 {
 	peal__must_own(ring, "uring_ring");
-	if (ring->engine != &peal__uring_engine)
+	if (ring->engine->open != peal__uring_engine.open)
 		return NULL;
 	return &((struct peal__uring *)ring->engine_state)->ring;
 }
@@ -355,6 +355,7 @@ peal_op peal_uring_submit(struct peal_ring *ring,
 		return -EINVAL;
 	if (ring->engine == &peal__epoll_engine || /* they know only ours */
 	    ring->engine == &peal__sim_engine ||
+	    ring->engine->job ||		/* recorded, or a replay */
 	    !peal__can(ring, entry->opcode))
 		return -EOPNOTSUPP;
 	op = peal__start(ring, &sqe, entry->opcode,

@@ -103,7 +103,7 @@ static int attach_fd(const struct peal_ring_options *options)
 {
 	struct peal__uring *other;
 
-	if (options->attach->engine != &peal__uring_engine)
+	if (options->attach->engine->open != peal__uring_engine.open)
 		return -1;
 	other = options->attach->engine_state;
 	return other->ring.ring_fd;

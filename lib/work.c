@@ -82,24 +82,34 @@ static void job_ready(struct peal_ring *ring, struct peal__job *job,
 	peal__ready(ring, row, result);
 }
 
+int peal__job_start(struct peal_ring *ring, struct peal__job *job)
+{
+	int rc;
+
+	if (peal__op_row(job->sqe.opcode)->call == CALL_TURN) {
+		job->result = peal__blocking_run(&job->sqe);
+		return 1;
+	}
+	rc = peal__pool_submit(ring->pool, job);
+	if (rc < 0) {
+		job->result = rc;
+		return 1;
+	}
+	ring->jobs_out++;
+	return 0;
+}
+
 /* Gives new jobs to the pool. */
 void peal__jobs_submit(struct peal_ring *ring)
 {
+	int (*start)(struct peal_ring *ring, struct peal__job *job) =
+		ring->engine->job ? ring->engine->job : peal__job_start;
 	struct peal__job *job;
 
 	while ((job = ring->jobs_new.first) != NULL) {
-		int rc;
-
 		forget_new(ring, job);
-		if (peal__op_row(job->sqe.opcode)->call == CALL_TURN) {
-			job_ready(ring, job, peal__blocking_run(&job->sqe));
-			continue;
-		}
-		rc = peal__pool_submit(ring->pool, job);
-		if (rc < 0)
-			job_ready(ring, job, rc);
-		else
-			ring->jobs_out++;
+		if (start(ring, job))
+			job_ready(ring, job, job->result);
 	}
 }
 
@@ -113,7 +123,7 @@ void peal__jobs_reap(struct peal_ring *ring)
 {
 	struct peal__job *job;
 
-	if (!ring->jobs_done)
+	if (!ring->jobs_done && !ring->engine->job)
 		ring->jobs_done = peal__pool_take_done(ring->pool);
 	while ((job = ring->jobs_done) != NULL && !ring->stop) {
 		struct peal__row *row = row_of(ring, job);
@@ -131,6 +141,12 @@ int peal__job_is_new(struct peal_ring *ring, const struct peal__row *row)
 	return job_of(ring, row)->held == HELD_NEW;
 }
 
+static int take_back(struct peal_ring *ring, struct peal__job *job)
+{
+	return ring->engine->job_cancel ? ring->engine->job_cancel(ring, job)
+					: peal__pool_cancel(ring->pool, job);
+}
+
 /* 1: it will not run; 0: too late. */
 int peal__job_cancel(struct peal_ring *ring, struct peal__row *row)
 {
@@ -138,7 +154,7 @@ int peal__job_cancel(struct peal_ring *ring, struct peal__row *row)
 
 	if (job->held == HELD_NEW)
 		forget_new(ring, job);
-	else if (!peal__pool_cancel(ring->pool, job))
+	else if (!take_back(ring, job))
 		return 0;
 	else
 		ring->jobs_out--;

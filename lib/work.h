@@ -61,6 +61,9 @@ static inline void peal__jobs_unlink(struct peal__jobs *list,
 		list->last = job->prev;
 }
 
+/* Gives a job to the pool. 1: it is done, its result is there; 0: later. */
+int peal__job_start(struct peal_ring *ring, struct peal__job *job);
+
 /* shim/pool.c: threads, started when there is work and kept to max_threads. */
 struct peal__pool;
 

@@ -33,8 +33,8 @@ struct peal_ring_options {
 	uint32_t direct_fds;	/* slots for direct descriptors; 0: none */
 	uint32_t zc_bytes;	/* least zero-copy send; 0: see peal_send_zc() */
 	uint32_t reserved;	/* 0 */
-	const char *engine;	/* "uring", "epoll", "iocp", "sim"; NULL:
-				 * PEAL_ENGINE, or the best that works here */
+	const char *engine;	/* "uring", "epoll", "iocp", "sim", "replay";
+				 * NULL: PEAL_ENGINE, or the best that works */
 	const char *disable;	/* features forced off: "defer,no_sqarray" */
 	struct peal_ring *attach; /* share this ring's io-wq workers */
 	struct peal_allocator allocator; /* all NULL: libc */
@@ -66,7 +66,8 @@ struct peal_ring_options {
  *            else "uring", and where that is missing, forbidden or out of
  *            memory "epoll": peal_ring_engine_reason() says why.
  *            options.disable, and PEAL_DISABLE with it, force features off, to
- *            test without: their names as in peal_ring_explain(), or op:NAME
+ *            test without: their names as in peal_ring_explain(), or op:NAME.
+ *            PEAL_RECORD, and the engine "replay": see sim.h
  * Memory     everything the ring will ever need, by options.allocator: 64 bytes
  *            per op, 96 more for one that epoll or the pool has, touched as ops
  *            are in flight; 24 per post; on epoll 32 per descriptor that the
@@ -96,7 +97,7 @@ const char *peal_open_reason(void);
  * Result     0: no reason to go on; 1: peal_ring_stop() was called
  * Errors     -EDEADLK: called inside a handler; the engine's own, when it broke
  *            down for good (a seccomp filter set too late, ...): the ring
- *            starts nothing any more
+ *            starts nothing any more; -EBADMSG: a replay differs (sim.h)
  * Lifetime   nothing is lent
  * Thread     the ring's
  * Engines    all

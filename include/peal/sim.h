@@ -398,6 +398,47 @@ void peal_sim_boot_now(struct peal_sim_node *node);
  */
 int peal_sim_is_up(struct peal_sim_node *node);
 
+/*
+ * Record and replay: a run of the real world again.
+ *
+ * PEAL_RECORD=FILE in the environment records each ring that is opened on a
+ * real engine: the first of the process in FILE, the others, in the order
+ * opened, in FILE.2, FILE.3, ... Where the file cannot be written,
+ * peal_ring_open() fails; when the disk is full the record ends there and the
+ * program goes on (peal_ring_explain() tells). PEAL_ENGINE=replay with
+ * PEAL_REPLAY=FILE replays it, on a machine of the same kind: what ops give
+ * comes from the file, in the same turns, and no op makes a system call.
+ *
+ * Recorded   entries, with a hash of the bytes and the path that they are
+ *            given; completions with the bytes that they wrote; the calls of
+ *            the pool; the clock; the seed of peal_random(); how many posts
+ *            each turn ran. It has all that the program read: keep it as you
+ *            keep that.
+ * Compared   what is started, in its order: op, descriptor, length, offset,
+ *            flags, handle, bytes. At the first difference the ring fails with
+ *            -EBADMSG: peal_ring_engine_reason() says the number of the frame,
+ *            what was expected and what came, and so does FILE.report, which
+ *            says "the same" after a replay to its end. The ring can be closed
+ *            then, and calls no handler any more.
+ * Posts      Other threads run for real; the turn waits for its posts, at most
+ *            10 s. With several posting threads their order may be another.
+ * Not        what the program does by its own calls: it is done again, so a
+ *            peer that the program reads by read(2) hears nothing. Nor the
+ *            names of peal_resolve() (the replay ends there), nor
+ *            peal_uring_submit() (-EOPNOTSUPP on a ring that is recorded), nor
+ *            peal_ring_fd(), which a replay does not have.
+ * Numbers    A descriptor that an op made (open, accept) has
+ *            PEAL_SIM_FIRST_FD added in the replay, so that plain calls on it
+ *            fail. Those that plain calls made are not compared, but for 0, 1
+ *            and 2; what is written to 1 and 2 is written.
+ * Otherwise  A recorded ring has no registered memory, direct descriptors and
+ *            buffer rings: their ops take the plain form. An address outside
+ *            of the program's memory, else -EFAULT, is a crash.
+ * Cost       Without PEAL_RECORD none. With it, the bytes written, a hash and
+ *            a copy per op, 80 bytes per row that is used, a write(2) per
+ *            turn.
+ */
+
 #include "peal/sim_node.h"
 
 #ifdef __cplusplus
