@@ -10,10 +10,12 @@
  *
  * A ring without PEAL_RECORD knows nothing of this file.
  */
+#include <fcntl.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 #include "lib/buffers.h"
 #include "lib/start.h"
 #include "lib/work.h"
@@ -385,11 +387,24 @@ static struct record *new_record(struct peal_ring *ring)
 	return NULL;
 }
 
+/* It has all that the program read: nobody else may. */
+static FILE *create(const char *name)
+{
+	int fd = open(name, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+	FILE *file = fd < 0 ? NULL : fdopen(fd, "wb");
+	int saved = errno;
+
+	if (fd >= 0 && !file)
+		close(fd);
+	errno = saved;
+	return file;
+}
+
 /* A ring with a clock of its own is simulated, or a replay. */
 int peal__record_begin(struct peal_ring *ring)
 {
 	static atomic_uint rings;
-	const char *name = getenv("PEAL_RECORD");
+	const char *name = secure_getenv("PEAL_RECORD"); /* not setuid */
 	struct record *record;
 	int error;
 
@@ -403,7 +418,7 @@ int peal__record_begin(struct peal_ring *ring)
 	}
 	peal__record_name(record->name, sizeof record->name, name,
 			  atomic_fetch_add(&rings, 1) + 1);
-	record->file = fopen(record->name, "wbe");
+	record->file = create(record->name);
 	if (!record->file) {
 		error = errno;
 		peal__reason("PEAL_RECORD is \"%s\", which cannot be written: "

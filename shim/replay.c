@@ -385,7 +385,7 @@ static int open_queues(struct peal_ring *ring,
 static int open_record(struct replay *replay)
 {
 	static atomic_uint rings;
-	const char *given = getenv("PEAL_REPLAY");
+	const char *given = secure_getenv("PEAL_REPLAY");
 	char name[sizeof replay->file.name];
 	int rc;
 

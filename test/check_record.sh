@@ -7,6 +7,7 @@
 . "$(dirname "$0")/harness.sh"
 
 ex=$(realpath "$BUILD/examples")
+nbd=$(realpath "$BUILD/bin/peal-nbd")
 cd "$work" || exit 2
 
 # replay RECORD COMMAND...
@@ -67,9 +68,56 @@ echo_twice()
 	same "server_serves_again_without_clients_on_$1" "echo.$1"
 }
 
+# What the server says of its clients, but for who they were.
+said()
+{
+	sed -n 's/ (pid [0-9]*)//; s/.*: client /client /p' "$1"
+}
+
+# serve_disk NAME=VALUE...: the disk server on an empty disk, ready.
+serve_disk()
+{
+	local line
+
+	rm -f disk socket
+	truncate -s 4M disk
+	exec 4< <(env "$@" "$nbd" --unix "$PWD/socket" -v disk 2>&1)
+	server=$!
+	while read -r -u 4 line; do
+		[[ $line == *": ready at "* ]] && break
+	done
+}
+
+disk_server_twice()
+{
+	seq 1 599186 > image && truncate -s 4M image
+	serve_disk "PEAL_ENGINE=$1" "PEAL_RECORD=nbd.$1"
+	nbdcopy image "nbd+unix:///?socket=$PWD/socket" > err 2>&1
+	kill -TERM "$server"
+	cat <&4 > all
+	said all > out1
+	cmp -s image disk || not_ok "disk_server_on_$1" "$(cat err all)"
+	serve_disk PEAL_ENGINE=replay "PEAL_REPLAY=nbd.$1"
+	cat <&4 > err
+	said err > out2
+	same "disk_server_serves_again_without_clients_on_$1" "nbd.$1"
+	if [ "$(wc -l < out2)" -lt 3 ]; then
+		not_ok "replay_wrote_nothing_on_$1" "$(cat err)"
+	elif cmp -s disk <(head -c 4M /dev/zero); then
+		ok "replay_wrote_nothing_on_$1"
+	else
+		not_ok "replay_wrote_nothing_on_$1" "the disk has data"
+	fi
+}
+
 for engine in uring epoll; do
 	cat_twice $engine
 	echo_twice $engine
+	if command -v nbdcopy > /dev/null; then
+		disk_server_twice $engine
+	else
+		skip disk_server_serves_again_without_clients "no nbdcopy"
+	fi
 done
 
 if command -v strace > /dev/null; then

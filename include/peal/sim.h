@@ -412,8 +412,9 @@ int peal_sim_is_up(struct peal_sim_node *node);
  * Recorded   entries, with a hash of the bytes and the path that they are
  *            given; completions with the bytes that they wrote; the calls of
  *            the pool; the clock; the seed of peal_random(); how many posts
- *            each turn ran. It has all that the program read: keep it as you
- *            keep that.
+ *            each turn ran. The file has all that the program read; it is
+ *            made for its user alone (0600). A program that runs with more
+ *            rights than its user's (setuid) is not recorded.
  * Compared   what is started, in its order: op, descriptor, length, offset,
  *            flags, handle, bytes. At the first difference the ring fails with
  *            -EBADMSG: peal_ring_engine_reason() says the number of the frame,
@@ -435,8 +436,8 @@ int peal_sim_is_up(struct peal_sim_node *node);
  *            buffer rings: their ops take the plain form. An address outside
  *            of the program's memory, else -EFAULT, is a crash.
  * Cost       Without PEAL_RECORD none. With it, the bytes written, a hash and
- *            a copy per op, 80 bytes per row that is used, a write(2) per
- *            turn.
+ *            a copy per op, 72 bytes per row that is used, a write(2) or
+ *            more per turn.
  */
 
 #include "peal/sim_node.h"
