@@ -3,6 +3,7 @@
  * The simulated world: its clock, its nodes, who runs when, and the record of
  * it all. See sim.h.
  */
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include "shim/sim.h"
@@ -12,6 +13,7 @@
 
 static _Thread_local struct peal_sim_node *entered;
 static _Thread_local struct peal_sim *local; /* lives as long as the thread */
+static pthread_key_t local_key;		     /* ends it with the thread */
 
 /* --- the record ---------------------------------------------------------- */
 
@@ -299,8 +301,10 @@ void peal_sim_close(struct peal_sim *world)
 		world->cuts = cut->next;
 		free(cut);
 	}
-	if (world == local)
+	if (world == local) {
+		pthread_setspecific(local_key, NULL);
 		local = NULL;
+	}
 	free(world);
 }
 
@@ -314,13 +318,26 @@ struct peal_sim_node *peal__sim_here(void)
 	return entered;
 }
 
+static void end_local(void *world)
+{
+	peal_sim_close(world);
+}
+
+static void make_key(void)
+{
+	pthread_key_create(&local_key, end_local);
+}
+
 struct peal_sim_node *peal__sim_local(void)
 {
+	static pthread_once_t once = PTHREAD_ONCE_INIT;
 	const char *seed = getenv("PEAL_SIM_SEED");
 
 	if (!local && peal_sim_open(&local, seed ? strtoull(seed, NULL, 0) : 1,
 				    NULL) < 0)
 		return NULL;
+	pthread_once(&once, make_key);
+	pthread_setspecific(local_key, local);
 	return peal_sim_node(local, "local");
 }
 
