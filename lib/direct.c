@@ -11,6 +11,7 @@
 
 #define ANY_SLOT	UINT32_MAX	/* the kernel is to choose */
 #define MOST_SLOTS	(1u << 20)
+#define MOST_TABLES	(1u << 10)	/* with numbers of their own */
 #define CLOSE_ON_EXEC	02000000u	/* O_CLOEXEC and SOCK_CLOEXEC */
 
 int peal_fd_is_direct(peal_fd fd)
@@ -20,10 +21,21 @@ int peal_fd_is_direct(peal_fd fd)
 
 /* --- the table ----------------------------------------------------------- */
 
+/* Each table has its own range of numbers, so that a descriptor of another
+ * ring does not name a file of this one. */
+static uint32_t next_base(void)
+{
+	static _Atomic uint32_t tables;
+
+	return PEAL__DIRECT_FD +
+	       atomic_fetch_add(&tables, 1) % MOST_TABLES * MOST_SLOTS;
+}
+
 int peal__direct_open(struct peal_ring *ring, uint32_t count)
 {
 	struct peal__direct *direct;
 
+	ring->direct_base = PEAL__DIRECT_FD;
 	if (!count || ring->disable.features & 1u << FEATURE_DIRECT)
 		return 0;
 	ring->direct_error = -EOPNOTSUPP;
@@ -42,6 +54,7 @@ int peal__direct_open(struct peal_ring *ring, uint32_t count)
 		return -ENOMEM;
 	}
 	ring->direct = direct;
+	ring->direct_base = next_base();
 	ring->direct_error = ring->engine->files_open(ring, count);
 	if (ring->direct_error < 0)
 		peal__direct_close(ring);
@@ -83,7 +96,7 @@ void peal__direct_explain(struct peal_ring *ring, FILE *out)
 
 static struct peal__hint *hint_at(const struct peal_ring *ring, peal_fd fd)
 {
-	uint32_t slot = (uint32_t)(fd - PEAL__DIRECT_FD);
+	uint32_t slot = peal__direct_slot(ring, fd);
 
 	if (!ring->direct || slot >= ring->direct->count)
 		return NULL;
@@ -147,8 +160,9 @@ int64_t peal__direct_result(struct peal_ring *ring, struct peal__row *row,
 		ring->stats.direct_full++;
 	if (result < 0)
 		return result;
-	fd = PEAL__DIRECT_FD + (row->opcode == PEAL__OP_FILES_UPDATE
-					? (peal_fd)row->arg : (peal_fd)result);
+	fd = (peal_fd)ring->direct_base +
+	     (row->opcode == PEAL__OP_FILES_UPDATE ? (peal_fd)row->arg
+						   : (peal_fd)result);
 	note_kind(ring, row, fd);
 	ring->direct->used++;
 	return fd;
@@ -158,16 +172,15 @@ int64_t peal__direct_result(struct peal_ring *ring, struct peal__row *row,
 void peal__direct_close_fill(struct peal_ring *ring, struct peal__row *row,
 			     struct peal__sqe *sqe)
 {
-	(void)ring;
 	row->entry_flags |= ENTRY_DIRECT;
 	sqe->flags &= (uint8_t)~PEAL__SQE_FIXED_FILE;
 	sqe->fd = 0;
-	sqe->file_index = (uint32_t)(row->fd - PEAL__DIRECT_FD) + 1;
+	sqe->file_index = peal__direct_slot(ring, row->fd) + 1;
 }
 
 void peal__direct_drop(struct peal_ring *ring, peal_fd fd)
 {
-	ring->engine->files_drop(ring, (uint32_t)(fd - PEAL__DIRECT_FD));
+	ring->engine->files_drop(ring, peal__direct_slot(ring, fd));
 	ring->direct->used--;
 }
 

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Direct descriptors: slots of the ring's own file table. As a peal_fd a slot
- * has PEAL__DIRECT_FD added, a number that no process gets for a file, so it is
- * told from an ordinary one by one comparison when an entry is filled.
+ * has ring->direct_base added: PEAL__DIRECT_FD, a number that no process gets
+ * for a file, and the table's own range (1024 of them, then they come again).
+ * So it is told from an ordinary one by one comparison when an entry is filled,
+ * and one of another ring has a slot that this table does not have.
  */
 #ifndef PEAL_LIB_DIRECT_H
 #define PEAL_LIB_DIRECT_H
@@ -39,12 +41,14 @@ void peal__direct_drop(struct peal_ring *ring, peal_fd fd);
 const struct peal__hint *peal__direct_hint(const struct peal_ring *ring,
 					   peal_fd fd);
 
-/* A direct descriptor on a ring without a table is of another ring. Its close
- * has an entry that names no descriptor, so it must not get that far. */
+/* Is it of another ring, or none at all? The kernel says so too, but not of a
+ * close, whose entry names the slot plus one: it must not get that far. */
 static inline int peal__direct_is_foreign(const struct peal_ring *ring,
 					  peal_fd fd)
 {
-	return peal_fd_is_direct(fd) && !ring->direct;
+	return peal_fd_is_direct(fd) &&
+	       (!ring->direct ||
+		peal__direct_slot(ring, fd) >= ring->direct->count);
 }
 
 /* The wish, where it can be had. */

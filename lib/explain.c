@@ -72,7 +72,8 @@ static void dump_row(struct peal_ring *ring, const struct peal__row *row,
 
 	fprintf(out, "  %-13s", peal_opcode_name(row->opcode));
 	if (peal_fd_is_direct(row->fd))
-		fprintf(out, " direct %-2d", row->fd - PEAL__DIRECT_FD);
+		fprintf(out, " direct %-2u",
+			(unsigned)peal__direct_slot(ring, row->fd));
 	else if (row->fd >= 0)
 		fprintf(out, " fd %-6d", row->fd);
 	else

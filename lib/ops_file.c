@@ -277,9 +277,12 @@ peal_op peal_splice(struct peal_ring *ring, peal_fd fd_in, uint64_t off_in,
 		    peal_handler *handler, void *ctx)
 {
 	struct peal__sqe *sqe;
-	peal_op op = peal__start(ring, &sqe, PEAL__OP_SPLICE, fd_out, flags,
-				 handler, ctx);
+	peal_op op;
 
+	if (peal__direct_is_foreign(ring, fd_in))
+		return -EBADF;
+	op = peal__start(ring, &sqe, PEAL__OP_SPLICE, fd_out, flags, handler,
+			 ctx);
 	if (op < 0)
 		return op;
 	sqe->off = off_out;
@@ -289,7 +292,7 @@ peal_op peal_splice(struct peal_ring *ring, peal_fd fd_in, uint64_t off_in,
 	sqe->file_index = (uint32_t)fd_in;
 	if (peal_fd_is_direct(fd_in)) {
 		sqe->op_flags |= PEAL__SPLICE_FD_IN_FIXED;
-		sqe->file_index -= PEAL__DIRECT_FD;
+		sqe->file_index = peal__direct_slot(ring, fd_in);
 	}
 	return op;
 }

@@ -128,6 +128,7 @@ struct peal_ring {
 	struct peal__zc zc;
 	struct peal__direct *direct;	/* NULL: no table; see direct.c */
 	int direct_error;		/* why */
+	uint32_t direct_base;		/* the peal_fd of its first slot */
 	struct peal_group *groups[PEAL__MOST_GROUPS];
 	struct peal__wheel wheel;
 	struct peal_stats stats;

@@ -125,12 +125,19 @@ peal__inline int peal__sq_room(const struct peal_ring *ring)
 /* Direct descriptors are from here on: see direct.h. */
 #define PEAL__DIRECT_FD	(1 << 30)
 
+/* One of another ring has no slot: its number is past every table's end. */
+static inline uint32_t peal__direct_slot(const struct peal_ring *ring,
+					 peal_fd fd)
+{
+	return (uint32_t)fd - ring->direct_base;
+}
+
 /* The entry of an op on a direct descriptor. */
 peal__inline void peal__sqe_direct(struct peal_ring *ring,
 				   struct peal__sqe *sqe)
 {
 	sqe->flags |= PEAL__SQE_FIXED_FILE;
-	sqe->fd -= PEAL__DIRECT_FD;
+	sqe->fd = (int32_t)peal__direct_slot(ring, sqe->fd);
 	ring->stats.direct_by_op[sqe->opcode]++;
 }
 

@@ -198,6 +198,53 @@ TEST(descriptor_of_another_ring_is_ebadf)
 	ck_result(recv_on("epoll", fd), -EBADF);
 }
 
+static int64_t last_of(struct peal_ring *which, peal_op op)
+{
+	if (op < 0)
+		return op;
+	last = INT64_MIN;
+	UNTIL_ON(which, last != INT64_MIN);
+	return last;
+}
+
+/* Of both rings the first slot is in use. */
+TEST(descriptor_of_a_ring_with_a_table_names_no_file_of_this_one)
+{
+	struct peal_ring_options options = harness_options();
+	struct peal_ring *other;
+	char byte = 'z';
+	int fd, pipe_fds[2];
+	peal_fd theirs;
+
+	open_table(SLOTS);
+	if (!has_table)
+		SKIP("no table");
+	fd = open_file("f", "x");
+	options.direct_fds = SLOTS;
+	other = open_ring(&options);
+	close(make_file("g", "y", 1));
+	theirs = (peal_fd)last_of(other, peal_open(other, PEAL_CWD, path_in_dir("g"),
+					     O_RDONLY, 0, PEAL_DIRECT, on_last,
+					     NULL));
+	ck_assert_int_eq(peal_fd_is_direct(theirs), 1);
+	make_pipe(pipe_fds);
+	ck_result(last_of(other, peal_read(other, fd, &byte, 1, 0, 0, on_last,
+				     NULL)), -EBADF);
+	ck_result(last_of(other, peal_splice(other, fd, 0, pipe_fds[1], UINT64_MAX,
+				       1, 0, 0, on_last, NULL)), -EBADF);
+	ck_result(last_of(other, peal_close(other, fd, 0, on_last, NULL)), -EBADF);
+	ck_result(last_of(other, peal_close(other, INT32_MAX, 0, on_last, NULL)),
+		  -EBADF);
+	ck_result(last_of(other, peal_close_drained(other, fd, 0, on_last, NULL)),
+		  -EBADF);
+	ck_result(last_of(other, peal_read(other, theirs, &byte, 1, 0, 0, on_last,
+				     NULL)), 1);
+	ck_assert_int_eq(byte, 'y');
+	close_ring(other);
+	ck_result(read_at(fd, &byte, 1, 0), 1);
+	ck_assert_int_eq(byte, 'x');
+}
+
 TEST(what_has_no_plain_call_is_refused)
 {
 	char buf[256];
