@@ -38,6 +38,19 @@ peal_op peal_open(struct peal_ring *ring, peal_fd dirfd, const char *path,
 	return op;
 }
 
+/* What the library starts again must not meet the next file of that number. */
+static void forget_fd(struct peal_ring *ring, peal_op close, peal_fd fd)
+{
+	uint32_t i = (uint32_t)((uint64_t)close & PEAL__ROW_MASK);
+
+	peal__memory_forget(ring, fd);
+	if (fd < 0)
+		return;
+	while ((i = ring->rows[i].fd_next) != 0)
+		if (ring->rows[i].fd == fd)
+			ring->rows[i].entry_flags |= ENTRY_GONE;
+}
+
 peal_op peal_close(struct peal_ring *ring, peal_fd fd, unsigned flags,
 		   peal_handler *handler, void *ctx)
 {
@@ -48,7 +61,7 @@ peal_op peal_close(struct peal_ring *ring, peal_fd fd, unsigned flags,
 		return -EBADF;
 	op = peal__start(ring, &sqe, PEAL__OP_CLOSE, fd, flags, handler, ctx);
 	if (op > 0)
-		peal__memory_forget(ring, fd);
+		forget_fd(ring, op, fd);
 	if (op > 0 && peal_fd_is_direct(fd))
 		peal__direct_close_fill(ring, &ring->rows[(uint64_t)op &
 							  PEAL__ROW_MASK],

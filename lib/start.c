@@ -186,6 +186,13 @@ static void fill_again(struct peal_ring *ring, struct peal__row *row,
 	}
 }
 
+/* The number may name another file by now. */
+static void end_gone(struct peal_ring *ring, struct peal__row *row)
+{
+	row->flags |= ROW_USER;
+	peal__ready(ring, row, -EBADF);
+}
+
 /* Writes the entry of an accepted op (again). */
 void peal__start_again(struct peal_ring *ring, struct peal__row *row)
 {
@@ -193,6 +200,10 @@ void peal__start_again(struct peal_ring *ring, struct peal__row *row)
 	int fd = row->opcode == PEAL__OP_ASYNC_CANCEL ? -1 : row->fd;
 	unsigned opcode = row->opcode;
 
+	if (peal__unlikely(row->entry_flags & ENTRY_GONE)) {
+		end_gone(ring, row);
+		return;
+	}
 	if (peal__row_has_group(row))
 		opcode = peal__group_opcode(ring, row);
 	if (!peal__can(ring, opcode)) {

@@ -65,7 +65,8 @@ _Static_assert(sizeof(struct peal__row) == 64, "a row is one cache line");
  * has, our own: */
 #define ENTRY_DIRECT	(1u << 7)	/* its result, or what it closes, is a slot */
 #define ENTRY_ZC	(1u << 6)	/* zero-copy: see zc.h */
-#define ENTRY_OWN	(ENTRY_DIRECT | ENTRY_ZC)
+#define ENTRY_GONE	(1u << 1)	/* its fd was closed: never start it again */
+#define ENTRY_OWN	(ENTRY_DIRECT | ENTRY_ZC | ENTRY_GONE)
 
 /* Is a good result all there is to tell? One comparison of flags and
  * entry_flags, which stand in one word with the opcode. */

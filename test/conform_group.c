@@ -613,6 +613,31 @@ TEST(recv_multishot_on_hundred_sockets_mixes_nothing_up)
 
 /* --- no buffer is left --------------------------------------------------- */
 
+TEST(receive_that_waits_for_a_buffer_never_meets_the_next_file)
+{
+	peal_op op;
+	int fds[2], next[2], peer;
+
+	open_group(1, SIZE);
+	make_stream(fds);
+	got.keep = 1;
+	op = peal_recv_multishot(ring, fds[0], group, 0, 0, on_data, NULL);
+	ck_ok(op);
+	put(fds[1], "mine");
+	UNTIL(got.with_buf == 1);
+	put(fds[1], "more");
+	UNTIL(group_stats().waiting == 1);
+	ck_result(finish(peal_close(ring, fds[0], 0, on_done, NULL)), 0);
+	make_stream(next);
+	peer = next[0] == fds[0] ? next[1] : next[0];
+	ck_assert(next[0] == fds[0] || next[1] == fds[0]);
+	put(peer, "secret");
+	give_back_kept();
+	UNTIL(got.terminal == 1);
+	ck_result(got.result, -EBADF);
+	ck_assert_uint_eq(got.len, 4);
+}
+
 TEST(receive_without_a_buffer_waits_for_one)
 {
 	int fds[2];

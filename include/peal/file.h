@@ -78,8 +78,9 @@ peal_op peal_open(struct peal_ring *ring, peal_fd dirfd, const char *path,
 		  peal_handler *handler, void *ctx);
 
 /*
- * Closes fd. Ops in flight on it live on: where there may be any, use
- * peal_close_drained(). Never close(2) such a descriptor: the ring is not told,
+ * Closes fd. Ops in flight on it live on, but for what the library has to start
+ * again (a short full transfer, a receive that waits for a buffer, ...), which
+ * ends with -EBADF: where there may be any, use peal_close_drained(). Never close(2) such a descriptor: the ring is not told,
  * and on epoll its ops wait for a cancel or, while a dup(2) or fork(2) keeps
  * the file open, can meet the next file of that number.
  *   fd       gone when the handler runs, also on an error
