@@ -23,12 +23,12 @@ struct peal_group;
 struct peal_group_options {
 	uint32_t size;		/* sizeof this struct; PEAL_GROUP_OPTIONS */
 	uint32_t count;		/* buffers; 0: 256; at most 32768 */
-	uint32_t buf_size;	/* bytes of each; 0: 4096 */
+	uint32_t buf_size;	/* bytes of each, a multiple of 8; 0: 4096 */
 	uint32_t addr_room;	/* messages: bytes for the sender's address */
 	uint32_t control_room;	/* messages: bytes for control data */
 	uint32_t flags;		/* 0 */
-	void *memory;		/* count * buf_size bytes; lent; NULL: from the
-				 * ring's allocator */
+	void *memory;		/* count * buf_size bytes, aligned to 8; lent;
+				 * NULL: from the ring's allocator */
 };
 
 #define PEAL_GROUP_OPTIONS { sizeof(struct peal_group_options), \
@@ -134,8 +134,9 @@ peal_op peal_recv_group(struct peal_ring *ring, peal_fd fd,
  *   group     of this ring
  *   msg_flags 0, MSG_OOB
  *   flags     0, PEAL_ASYNC; PEAL_BUNDLE: let the kernel fill several buffers
- *             at one time; each still comes in a completion of its own; streams
- *             only
+ *             at one time; each still comes in a completion of its own, all of
+ *             them in a row: a peal_ring_stop() between them waits for the
+ *             last; streams only
  * Result      bytes, in done->buf, with PEAL_MORE: give it back. Without it,
  *             the last: 0, an error, or after a cancel a last buffer
  * Errors      as peal_recv_group

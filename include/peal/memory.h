@@ -98,8 +98,9 @@ int peal_arena_close(struct peal_arena *arena);
  * 6.13) its memory is locked and counted once, else once per ring, and
  * peal_arena_explain() says which.
  *   arena    lent
- *   flags    0: each op takes the form that wins; PEAL_FIXED or PEAL_PLAIN: as
- *            if each op on this ring had that flag, unless it has the other
+ *   flags    0: each op takes the form that wins; PEAL_FIXED or PEAL_PLAIN: ops
+ *            with memory of this arena take that form where they can, unless
+ *            they have the other flag
  * Result     0: ops use registered memory; 1: the arena is plain memory to this
  *            ring, and peal_memory_reason() says why: the engine or the kernel
  *            has no registered memory, it is switched off ("fixed" in

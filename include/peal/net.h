@@ -172,8 +172,9 @@ peal_op peal_send(struct peal_ring *ring, peal_fd fd, const void *buf,
  *             not wait for that), and a cancel has nothing to end any more
  * Thread      the ring's
  * Engines     io_uring 6.0; else, on sockets without it (unix), and where
- *             RLIMIT_MEMLOCK leaves no room to lock buf, a plain send. When the kernel copies all the same (loopback, devices that
- *             cannot gather) 16 times in a row, only every 64th is tried:
+ *             RLIMIT_MEMLOCK leaves no room to lock buf, a plain send. When
+ *             the kernel copies all the same (loopback, devices that cannot
+ *             gather) 16 times in a row, only every 64th is tried:
  *             stats.zc_sent, zc_copied, zc_plain tell
  * Memory      none
  */

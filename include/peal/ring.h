@@ -167,8 +167,9 @@ struct peal_after_turn {
  * Calls after->fn once, at the end of this turn, when all handlers of the turn
  * have run: for what is better done once than by each of them, such as sending
  * the replies that have become ready. Outside of a turn, or inside such a
- * function: at the end of the next turn, which does not wait then. A second
- * call before fn was called changes nothing.
+ * function: at the end of the next turn, which does not wait then; so one that
+ * always asks again keeps peal_ring_run() and peal_ring_close() from ending. A
+ * second call before fn was called changes nothing.
  *   after    fn and ctx set, the rest 0; lent
  * Result     none
  * Errors     none
