@@ -35,13 +35,19 @@ static void share_queues(struct peal_ring *ring, struct peal__soft *soft)
 	queues->cq_mask = soft->cq_entries - 1;
 }
 
-static void share_opcodes(struct peal_ring *ring, const uint8_t *opcodes,
-			  unsigned count)
+static int is_own(unsigned opcode)
+{
+	return opcode == PEAL__OP_NOP || opcode == PEAL__OP_ASYNC_CANCEL ||
+	       opcode == PEAL__OP_CLOSE;
+}
+
+static void share_opcodes(struct peal_ring *ring, int (*has)(unsigned opcode))
 {
 	unsigned i;
 
-	for (i = 0; i < count; i++)
-		ring->can[opcodes[i] >> 6] |= UINT64_C(1) << (opcodes[i] & 63);
+	for (i = 0; has && i < PEAL__OP_COUNT; i++)
+		if (is_own(i) || has(i))
+			ring->can[i >> 6] |= UINT64_C(1) << (i & 63);
 	ring->can[0] &= ~ring->disable.ops[0];
 	ring->can[1] &= ~ring->disable.ops[1];
 	ring->no_multishot = (ring->disable.features >> FEATURE_MULTISHOT) & 1;
@@ -49,7 +55,7 @@ static void share_opcodes(struct peal_ring *ring, const uint8_t *opcodes,
 
 int peal__soft_open(struct peal_ring *ring,
 		    const struct peal_ring_options *options,
-		    const uint8_t *opcodes, unsigned count)
+		    int (*has)(unsigned opcode))
 {
 	struct peal__soft *soft = peal__soft_of(ring);
 
@@ -68,7 +74,7 @@ int peal__soft_open(struct peal_ring *ring,
 		return -ENOMEM;
 	}
 	share_queues(ring, soft);
-	share_opcodes(ring, opcodes, count);
+	share_opcodes(ring, has);
 	return 0;
 }
 

@@ -27,11 +27,13 @@ struct peal__soft {
 /* The engine's state, size bytes of it, zeroed; NULL with a reason. It is
  * ring->engine_state from then on. */
 void *peal__soft_new(struct peal_ring *ring, size_t size);
-/* Allocates the queues; ring->queues and ring->can show them, without what
- * is switched off. -ENOMEM with a reason. */
+/* Allocates the queues; ring->queues shows them, and ring->can what has() says
+ * the engine has, with nop, cancel and close, which every one does itself, and
+ * without what is switched off. has NULL: ring->can is the caller's. -ENOMEM
+ * with a reason. */
 int peal__soft_open(struct peal_ring *ring,
 		    const struct peal_ring_options *options,
-		    const uint8_t *opcodes, unsigned count);
+		    int (*has)(unsigned opcode));
 /* Frees the queues and the state. */
 void peal__soft_free(struct peal_ring *ring, size_t size);
 

@@ -229,31 +229,16 @@ static void find_features(struct peal_ring *ring, struct peal__epoll *epoll)
 	wait_events(epoll, events, 0);
 }
 
-/* What has readiness, and what start_entry() does itself. */
-static unsigned list_ops(uint8_t has[PEAL__OP_COUNT])
-{
-	unsigned count = 0, i;
-
-	has[count++] = PEAL__OP_NOP;
-	has[count++] = PEAL__OP_ASYNC_CANCEL;
-	has[count++] = PEAL__OP_CLOSE;
-	for (i = 0; i < PEAL__OP_COUNT; i++)
-		if (peal__ready_has(i))
-			has[count++] = (uint8_t)i;
-	return count;
-}
-
 static int epoll_open(struct peal_ring *ring,
 		      const struct peal_ring_options *options)
 {
-	uint8_t has[PEAL__OP_COUNT];
 	struct peal__epoll *epoll = peal__soft_new(ring, sizeof *epoll);
 	int rc;
 
 	if (!epoll)
 		return -ENOMEM;
 	epoll->fd = epoll->wake_fd = -1;
-	rc = peal__soft_open(ring, options, has, list_ops(has));
+	rc = peal__soft_open(ring, options, peal__ready_has);
 	if (rc == 0)
 		rc = make_watches(ring, epoll);
 	if (rc == 0) {

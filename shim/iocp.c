@@ -234,29 +234,20 @@ static int make_port(struct peal__iocp *iocp)
 	return rc;
 }
 
-static unsigned list_ops(uint8_t has[PEAL__OP_COUNT])
+static int has_call(unsigned opcode)
 {
-	unsigned count = 0, i;
-
-	has[count++] = PEAL__OP_NOP;
-	has[count++] = PEAL__OP_ASYNC_CANCEL;
-	has[count++] = PEAL__OP_CLOSE;
-	for (i = 0; i < PEAL__OP_COUNT; i++)
-		if (peal__iocp_call(i))
-			has[count++] = (uint8_t)i;
-	return count;
+	return peal__iocp_call(opcode) != NULL;
 }
 
 static int iocp_open(struct peal_ring *ring,
 		     const struct peal_ring_options *options)
 {
-	uint8_t has[PEAL__OP_COUNT];
 	struct peal__iocp *iocp = peal__soft_new(ring, sizeof *iocp);
 	int rc;
 
 	if (!iocp)
 		return -ENOMEM;
-	rc = peal__soft_open(ring, options, has, list_ops(has));
+	rc = peal__soft_open(ring, options, has_call);
 	if (rc == 0)
 		rc = make_ops(ring, iocp);
 	if (rc == 0)

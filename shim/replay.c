@@ -370,7 +370,7 @@ static int open_queues(struct peal_ring *ring,
 
 	same.entries = head->sq_entries;
 	same.cq_entries = head->cq_entries;
-	rc = peal__soft_open(ring, &same, NULL, 0);
+	rc = peal__soft_open(ring, &same, NULL);
 	if (rc < 0)
 		return rc;
 	memcpy(ring->can, head->can, sizeof ring->can);

@@ -193,29 +193,20 @@ static void enlist(struct sim_ring *sim, struct peal_sim *world)
 }
 
 /* All but what only peal_uring_submit() starts. */
-static unsigned opcodes(uint8_t *out)
+static int has_op(unsigned opcode)
 {
-	unsigned count = 0, opcode;
-
-	for (opcode = 0; opcode < PEAL__OP_COUNT; opcode++)
-		if (opcode == PEAL__OP_NOP || opcode == PEAL__OP_ASYNC_CANCEL ||
-		    peal__blocking_has(opcode))
-			out[count++] = (uint8_t)opcode;
-	out[count++] = PEAL__OP_POLL_ADD;
-	return count;
+	return opcode == PEAL__OP_POLL_ADD || peal__blocking_has(opcode);
 }
 
 static int open_queues(struct peal_ring *ring,
 		       const struct peal_ring_options *options)
 {
 	struct sim_ring *sim = sim_ring_of(ring);
-	uint8_t has[PEAL__OP_COUNT + 1];
-	unsigned count = opcodes(has);
 	int rc;
 
 	/* Switched off, an op would be made by the real machine. */
 	ring->disable.ops[0] = ring->disable.ops[1] = 0;
-	rc = peal__soft_open(ring, options, has, count);
+	rc = peal__soft_open(ring, options, has_op);
 	if (rc < 0)
 		return rc;
 	sim->chunks = calloc(chunk_count(ring), sizeof(*sim->chunks));
