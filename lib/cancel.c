@@ -201,10 +201,17 @@ unsigned peal__cancel_on_fd(struct peal_ring *ring, peal_fd fd)
 	uint32_t i = ring->fd_heads[(uint32_t)fd & ring->fd_mask];
 	unsigned count = 0;
 
-	for (; i; i = ring->rows[i].fd_next)
-		if (ring->rows[i].fd == fd && is_swept(&ring->rows[i]) &&
-		    peal__cancel_row(ring, &ring->rows[i], ROW_CANCEL) == 0)
+	for (; i; i = ring->rows[i].fd_next) {
+		struct peal__row *row = &ring->rows[i];
+
+		if (row->fd != fd)
+			continue;
+		if (row->flags & ROW_STORE)	/* the other end: ends.c */
+			row = &ring->rows[row->arg];
+		if (is_swept(row) &&
+		    peal__cancel_row(ring, row, ROW_CANCEL) == 0)
 			count++;
+	}
 	return count;
 }
 

@@ -221,8 +221,8 @@ static peal_op start_two_paths(struct peal_ring *ring, unsigned opcode,
 			       peal_handler *handler, void *ctx)
 {
 	struct peal__sqe *sqe;
-	peal_op op = peal__start(ring, &sqe, opcode, old_dirfd, flags,
-				 handler, ctx);
+	peal_op op = peal__start_ends(ring, &sqe, opcode, old_dirfd, new_dirfd,
+				      flags, handler, ctx);
 
 	if (op < 0)
 		return op;
@@ -294,8 +294,8 @@ peal_op peal_splice(struct peal_ring *ring, peal_fd fd_in, uint64_t off_in,
 
 	if (peal__direct_is_foreign(ring, fd_in))
 		return -EBADF;
-	op = peal__start(ring, &sqe, PEAL__OP_SPLICE, fd_out, flags, handler,
-			 ctx);
+	op = peal__start_ends(ring, &sqe, PEAL__OP_SPLICE, fd_out, fd_in,
+			      flags, handler, ctx);
 	if (op < 0)
 		return op;
 	sqe->off = off_out;

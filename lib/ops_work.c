@@ -42,8 +42,8 @@ peal_op peal_copy_range(struct peal_ring *ring, peal_fd fd_in, uint64_t off_in,
 			unsigned flags, peal_handler *handler, void *ctx)
 {
 	struct peal__sqe *sqe;
-	peal_op op = peal__start(ring, &sqe, PEAL__OP_COPY_RANGE, fd_out,
-				 flags, handler, ctx);
+	peal_op op = peal__start_ends(ring, &sqe, PEAL__OP_COPY_RANGE, fd_out,
+				      fd_in, flags, handler, ctx);
 
 	if (op < 0)
 		return op;

@@ -137,6 +137,8 @@ static void end_row(struct peal_ring *ring, struct peal__row *row,
 		ring->again--;
 	if (row->flags & ROW_CLOSING)
 		peal__drain_forget(ring);
+	if (row->entry_flags & ENTRY_ENDS)
+		peal__ends_leave(ring, row);
 	if (row->opcode == PEAL__OP_ASYNC_CANCEL && !(row->flags & ROW_USER))
 		peal__cancel_answer(ring, (peal_op)row->due_ns, result);
 	if (row->opcode == PEAL__OP_GROUP_CLOSE)

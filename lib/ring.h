@@ -214,6 +214,12 @@ static inline uint64_t peal__now(struct peal_ring *ring)
 	return ring->now;
 }
 
+/* ends.c */
+peal_op peal__start_ends(struct peal_ring *ring, struct peal__sqe **out_sqe,
+			 unsigned opcode, peal_fd fd, peal_fd other,
+			 unsigned flags, peal_handler *handler, void *ctx);
+void peal__ends_leave(struct peal_ring *ring, const struct peal__row *row);
+
 /* after.c */
 void peal__after_run(struct peal_ring *ring);
 

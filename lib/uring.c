@@ -339,6 +339,15 @@ struct io_uring *peal_uring_ring(struct peal_ring *ring)
 	return &((struct peal__uring *)ring->engine_state)->ring;
 }
 
+/* The second descriptor of a raw entry, if the kernel looks for one. */
+static peal_fd raw_other(const struct io_uring_sqe *entry)
+{
+	return (entry->opcode == PEAL__OP_SPLICE ||
+		entry->opcode == PEAL__OP_TEE) &&
+	       !(entry->splice_flags & PEAL__SPLICE_FD_IN_FIXED)
+		       ? entry->splice_fd_in : -1;
+}
+
 peal_op peal_uring_submit(struct peal_ring *ring,
 			  const struct io_uring_sqe *entry,
 			  peal_handler *handler, void *ctx)
@@ -358,9 +367,11 @@ peal_op peal_uring_submit(struct peal_ring *ring,
 	    ring->engine->job ||		/* recorded, or a replay */
 	    !peal__can(ring, entry->opcode))
 		return -EOPNOTSUPP;
-	op = peal__start(ring, &sqe, entry->opcode,
-			 entry->flags & PEAL__SQE_FIXED_FILE ? -1 : entry->fd,
-			 0, handler ? handler : peal__ignore, ctx);
+	op = peal__start_ends(ring, &sqe, entry->opcode,
+			      entry->flags & PEAL__SQE_FIXED_FILE ? -1
+								  : entry->fd,
+			      raw_other(entry), 0,
+			      handler ? handler : peal__ignore, ctx);
 	if (op < 0)
 		return op;
 	ring->rows[(uint64_t)op & PEAL__ROW_MASK].flags = ROW_RAW;

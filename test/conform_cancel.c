@@ -331,6 +331,37 @@ TEST(cancel_fd_is_over_when_all_ops_are)
 	ck_assert_uint_eq(peal_ring_in_flight(ring), 0);
 }
 
+TEST(cancel_fd_finds_a_splice_by_either_end)
+{
+	int from[2], to[2], end;
+
+	make_pipe(from);
+	make_pipe(to);
+	for (end = 0; end < 2; end++) {
+		peal_op op = peal_splice(ring, from[0], PEAL_CURRENT, to[1],
+					 PEAL_CURRENT, 64, 0, 0, on_done,
+					 NULL);
+
+		settle();
+		ck_assert(!finished(op));
+		ck_result(finish(peal_cancel_fd(ring, end ? to[1] : from[0], 0,
+						on_done, NULL)), 1);
+		ck_result(finish(op), -ECANCELED);
+	}
+	ck_result(finish(peal_cancel_fd(ring, from[0], 0, on_done, NULL)), 0);
+}
+
+TEST(cancel_fd_counts_a_splice_with_one_end_once)
+{
+	peal_op op, cancel;
+
+	make_pipe(pipe_fds);
+	op = peal_splice(ring, pipe_fds[0], PEAL_CURRENT, pipe_fds[0],
+			 PEAL_CURRENT, 64, 0, 0, on_done, NULL);
+	cancel = peal_cancel_fd(ring, pipe_fds[0], 0, on_done, NULL);
+	ck_result(finish(cancel), op > 0);
+}
+
 /* --- all ----------------------------------------------------------------- */
 
 TEST(cancel_all_ends_everything)

@@ -207,6 +207,117 @@ TEST(close_drained_needs_no_handler)
 	ck_assert_int_eq(fcntl(fds[0], F_GETFD), -1);
 }
 
+static peal_op splice_between(int in, int out)
+{
+	return peal_splice(ring, in, PEAL_CURRENT, out, PEAL_CURRENT, 64, 0, 0,
+			   on_done, NULL);
+}
+
+static void is_closed_after(peal_op closing, int fd, peal_op op)
+{
+	ck_result(finish(closing), 0);
+	ck_assert(finished(op));
+	ck_result(outcome(op)->result, -ECANCELED);
+	ck_assert_uint_lt(outcome(op)->order, outcome(closing)->order);
+	ck_assert_int_eq(fcntl(fd, F_GETFD), -1);
+	ck_assert_uint_eq(peal_ring_in_flight(ring), 0);
+}
+
+TEST(close_drained_of_either_end_of_a_splice_waits_for_it)
+{
+	int from[2], to[2], end;
+
+	for (end = 0; end < 2; end++) {
+		peal_op op, closing;
+		int fd;
+
+		make_pipe(from);
+		make_pipe(to);
+		op = splice_between(from[0], to[1]);
+		settle();
+		ck_assert(!finished(op));
+		fd = end ? to[1] : from[0];
+		closing = close_drained(fd);
+		ck_result(splice_between(from[0], to[1]), -EBADF);
+		is_closed_after(closing, fd, op);
+	}
+}
+
+TEST(close_drained_of_both_ends_of_a_splice_at_once)
+{
+	peal_op op, first, second;
+	int from[2], to[2];
+
+	make_pipe(from);
+	make_pipe(to);
+	op = splice_between(from[0], to[1]);
+	settle();
+	first = close_drained(from[0]);
+	second = close_drained(to[1]);
+	is_closed_after(first, from[0], op);
+	ck_result(finish(second), 0);
+	ck_assert_int_eq(fcntl(to[1], F_GETFD), -1);
+}
+
+static int open_dir(const char *name)
+{
+	int fd;
+
+	ck_result(finish(peal_mkdir(ring, PEAL_CWD, path_in_dir(name), 0755, 0,
+				    on_done, NULL)), 0);
+	fd = (int)finish(peal_open(ring, PEAL_CWD, path_in_dir(name),
+				   O_RDONLY | O_DIRECTORY, 0, 0, on_done,
+				   NULL));
+	ck_assert_int_ge(fd, 0);
+	return keep_fd(fd);
+}
+
+TEST(close_drained_of_either_directory_of_a_rename_waits_for_it)
+{
+	unsigned end;
+
+	for (end = 0; end < 2; end++) {
+		int from = open_dir(end ? "a" : "b");
+		int to = open_dir(end ? "c" : "d");
+		peal_op op, closing;
+
+		op = peal_rename(ring, from, "none", to, "new", 0, 0, on_done,
+				 NULL);
+		closing = close_drained(end ? to : from);
+		ck_result(peal_rename(ring, from, "none", to, "new", 0, 0,
+				      on_done, NULL), -EBADF);
+		ck_result(peal_link(ring, from, "none", to, "new", 0, 0,
+				    on_done, NULL), -EBADF);
+		ck_result(finish(closing), 0);
+		ck_assert(finished(op));
+		ck_assert(outcome(op)->result == -ENOENT ||
+			  outcome(op)->result == -ECANCELED);
+		ck_assert_uint_lt(outcome(op)->order, outcome(closing)->order);
+	}
+}
+
+TEST(close_drained_of_either_file_of_a_copy_waits_for_it)
+{
+	unsigned end;
+
+	for (end = 0; end < 2; end++) {
+		int from = make_file(end ? "a" : "b", "text", 4);
+		int to = make_file(end ? "c" : "d", "", 0);
+		peal_op op, closing;
+
+		op = peal_copy_range(ring, from, 0, to, 0, 4, 0, on_done,
+				     NULL);
+		closing = close_drained(end ? to : from);
+		ck_result(peal_copy_range(ring, from, 0, to, 0, 4, 0, on_done,
+					  NULL), -EBADF);
+		ck_result(finish(closing), 0);
+		ck_assert(finished(op));
+		ck_assert(outcome(op)->result == 4 ||
+			  outcome(op)->result == -ECANCELED);
+		ck_assert_uint_lt(outcome(op)->order, outcome(closing)->order);
+	}
+}
+
 static peal_op closing_op;
 
 static void on_done_close(struct peal_ring *where,

@@ -117,6 +117,92 @@ SCRIPT_TEST(new_ops_on_a_draining_fd_are_refused)
 	ck_assert_int_gt(start_on(3), 0);
 }
 
+/* --- ops with two descriptors ----------------------------------------- */
+
+static peal_op splice_on(int in, int out)
+{
+	return peal_splice(ring, in, PEAL_CURRENT, out, PEAL_CURRENT, 8, 0, 0,
+			   on_done, NULL);
+}
+
+SCRIPT_TEST(splice_is_waited_for_at_either_end)
+{
+	int end;
+
+	for (end = 3; end < 5; end++) {
+		peal_op op = splice_on(3, 4), closing;
+
+		script_turn();
+		ck_assert_uint_eq(peal_ring_in_flight(ring), 1);
+		closing = close_fd(end);
+		script_turn();
+		ck_assert_uint_eq(script_cancels(op), 1);
+		ck_assert_ptr_null(script_entry(closing));
+		ck_result(splice_on(3, 4), -EBADF);
+		ck_result(splice_on(4, 3), -EBADF);
+		completes((uint64_t)op, -ECANCELED);
+		is_closed_by(closing, end);
+		ck_assert_uint_eq(ring->stores, 0);
+	}
+}
+
+SCRIPT_TEST(second_end_leaves_its_list_alone_and_whole)
+{
+	int far = 3 + (int)ring->fd_mask + 1;
+	peal_op before = in_flight_on(3), op = splice_on(3, 4);
+	peal_op after = in_flight_on(far), closing;
+
+	ck_assert_uint_eq(peal__cancel_on_fd(ring, far), 1);
+	script_turn();
+	ck_assert_uint_eq(script_cancels(op), 0);
+	completes((uint64_t)op, 8);
+	ck_result(outcome(op)->result, 8);
+	closing = close_fd(3);
+	script_turn();
+	ck_assert_uint_eq(script_cancels(before), 1);
+	completes((uint64_t)before, -ECANCELED);
+	is_closed_by(closing, 3);
+	completes((uint64_t)after, -ECANCELED);
+}
+
+SCRIPT_TEST(op_with_two_descriptors_counts_as_two)
+{
+	peal_op op;
+
+	script_reopen(64, 256, 2);
+	op = splice_on(3, 4);
+	ck_assert_int_gt(op, 0);
+	ck_result(start_on(5), -EAGAIN);
+	script_turn();
+	completes((uint64_t)op, 1);
+	ck_assert_int_gt(start_on(5), 0);
+	ck_result(splice_on(3, 4), -EAGAIN);
+	ck_assert_uint_eq(peal__rows_live(ring), 1);
+	/* Both ends are one, or there is no second one: */
+	ck_assert_int_gt(splice_on(3, 3), 0);
+	script_turn();
+	ck_assert_uint_eq(peal__rows_live(ring), 2);
+}
+
+SCRIPT_TEST(directories_of_a_rename_are_waited_for)
+{
+	peal_op op = peal_rename(ring, 3, "a", 4, "b", 0, 0, on_done, NULL);
+	peal_op one = peal_link(ring, 3, "a", PEAL_CWD, "b", 0, 0, on_done,
+				NULL);
+	peal_op closing;
+
+	script_turn();
+	ck_assert_uint_eq(ring->stores, 1);
+	closing = close_fd(4);
+	script_turn();
+	ck_assert_uint_eq(script_cancels(op), 1);
+	ck_assert_uint_eq(script_cancels(one), 0);
+	ck_assert_ptr_null(script_entry(closing));
+	completes((uint64_t)op, 0);
+	is_closed_by(closing, 4);
+	completes((uint64_t)one, 0);
+}
+
 static peal_op tried;
 
 static void on_done_read_again(struct peal_ring *where,

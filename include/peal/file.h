@@ -80,9 +80,10 @@ peal_op peal_open(struct peal_ring *ring, peal_fd dirfd, const char *path,
 /*
  * Closes fd. Ops in flight on it live on, but for what the library has to start
  * again (a short full transfer, a receive that waits for a buffer, ...), which
- * ends with -EBADF: where there may be any, use peal_close_drained(). Never close(2) such a descriptor: the ring is not told,
- * and on epoll its ops wait for a cancel or, while a dup(2) or fork(2) keeps
- * the file open, can meet the next file of that number.
+ * ends with -EBADF: where there may be any, use peal_close_drained(). Never
+ * close(2) such a descriptor: the ring is not told, and on epoll its ops wait
+ * for a cancel or, while a dup(2) or fork(2) keeps the file open, can meet the
+ * next file of that number.
  *   fd       gone when the handler runs, also on an error
  *   flags    0 or PEAL_ASYNC
  * Result     0
@@ -99,6 +100,7 @@ peal_op peal_close(struct peal_ring *ring, peal_fd fd, unsigned flags,
 /*
  * Refuses new ops on fd (-EBADF), cancels those in flight, and closes it when
  * the last has completed: no op ever meets another file under the same number.
+ * An op with two descriptors (splice, copy_range, rename, link) is on both.
  *   fd       as peal_close
  *   flags    0 or PEAL_ASYNC
  * Result     0
@@ -400,7 +402,8 @@ peal_op peal_stat(struct peal_ring *ring, peal_fd dirfd, const char *path,
  * Lifetime       both paths until the terminal completion
  * Thread         the ring's
  * Engines        io_uring 5.11, on a kernel worker; else pool
- * Memory         none
+ * Memory         none; with a new_dirfd of its own it counts as two ops against
+ *                max_ops
  */
 peal_op peal_rename(struct peal_ring *ring, peal_fd old_dirfd,
 		    const char *old_path, peal_fd new_dirfd,
@@ -418,7 +421,7 @@ peal_op peal_rename(struct peal_ring *ring, peal_fd old_dirfd,
  * Lifetime   as peal_rename
  * Thread     the ring's
  * Engines    io_uring 5.15, on a kernel worker; else pool
- * Memory     none
+ * Memory     as peal_rename
  */
 peal_op peal_link(struct peal_ring *ring, peal_fd old_dirfd,
 		  const char *old_path, peal_fd new_dirfd,
@@ -488,10 +491,9 @@ peal_op peal_mkdir(struct peal_ring *ring, peal_fd dirfd, const char *path,
  * Errors         -EINVAL: neither is a pipe, or the file system cannot; -EPIPE:
  *                nobody reads
  * Lifetime       nothing is lent
- * Thread         the ring's; for cancel and close by fd the op belongs to
- *                fd_out
+ * Thread         the ring's
  * Engines        io_uring 5.7, on a kernel worker; else pool
- * Memory         none
+ * Memory         none; counts as two ops against max_ops
  */
 peal_op peal_splice(struct peal_ring *ring, peal_fd fd_in, uint64_t off_in,
 		    peal_fd fd_out, uint64_t off_out, size_t len,

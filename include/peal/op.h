@@ -129,7 +129,7 @@ peal_op peal_cancel(struct peal_ring *ring, peal_op op, unsigned flags,
 
 /*
  * Asks, as peal_cancel, that every op in flight on fd end early, but for
- * cancels and a peal_close_drained().
+ * cancels and a peal_close_drained(). An op with two descriptors is on both.
  *   fd       need not be open any more
  *   flags    0
  *   handler  gets the count; may be NULL, as for peal_cancel

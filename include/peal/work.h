@@ -116,7 +116,7 @@ peal_op peal_seek_hole(struct peal_ring *ring, peal_fd fd, uint64_t offset,
  * Lifetime   nothing is lent
  * Thread     the ring's
  * Engines    all, on the pool
- * Memory     none
+ * Memory     none; counts as two ops against max_ops
  */
 peal_op peal_copy_range(struct peal_ring *ring, peal_fd fd_in, uint64_t off_in,
 			peal_fd fd_out, uint64_t off_out, size_t len,

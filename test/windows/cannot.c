@@ -27,6 +27,11 @@ static const struct {
 	{ "space", "splice_moves_a_pipe_into_a_file", NO_SPLICE },
 	{ "space", "splice_without_a_pipe_is_einval", NO_SPLICE },
 	{ "space", "splice_from_a_closed_fd_is_ebadf", NO_SPLICE },
+	{ "close", "close_drained_of_either_end_of_a_splice_waits_for_it",
+	  NO_SPLICE },
+	{ "close", "close_drained_of_both_ends_of_a_splice_at_once",
+	  NO_SPLICE },
+	{ "cancel", "cancel_fd_finds_a_splice_by_either_end", NO_SPLICE },
 	{ "same", "splice_goes_on_after_its_descriptor_was_closed", NO_SPLICE },
 	{ "same", "splice_that_cannot_work_says_so_at_once", NO_SPLICE },
 
