@@ -117,6 +117,7 @@ struct peal_ring {
 	uint8_t stop;
 	uint8_t no_multishot;	/* switched off, or found missing */
 	uint8_t hungry;		/* there are buffers for paused receives */
+	uint8_t in_after;	/* after.c runs its functions */
 	uint8_t bundles;	/* the engine fills several buffers at once */
 	int failed;		/* the engine's last word */
 	struct peal__job *jobs;		/* one per row: see work.c */

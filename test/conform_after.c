@@ -17,7 +17,7 @@ static void ask(void)
 {
 	after.fn = count_calls;
 	after.ctx = &calls;
-	peal_ring_after_turn(ring, &after);
+	ck_assert_int_eq(peal_ring_after_turn(ring, &after), 0);
 }
 
 static void on_nop(struct peal_ring *where, const struct peal_completion *done)
@@ -65,7 +65,7 @@ static void ask_again(struct peal_ring *where, void *ctx)
 
 	calls++;
 	if (--*left)
-		peal_ring_after_turn(where, &second);
+		ck_assert_int_eq(peal_ring_after_turn(where, &second), 0);
 }
 
 TEST(function_that_asks_again_runs_in_the_next_turn)
@@ -120,6 +120,50 @@ BARE_TEST(ring_that_is_closed_calls_what_waits)
 	ask();
 	ck_assert_int_eq(peal_ring_close(ring, PEAL_S), 0);
 	ck_assert_uint_eq(calls, 1);
+}
+
+static int refusal;
+
+static void ask_for_ever(struct peal_ring *where, void *ctx)
+{
+	(void)ctx;
+	calls++;
+	refusal = peal_ring_after_turn(where, &second);
+}
+
+BARE_TEST(function_that_always_asks_again_does_not_keep_a_ring_from_closing)
+{
+	ring = NULL;
+	ck_assert_int_eq(peal_ring_open(&ring, NULL), 0);
+	second.fn = ask_for_ever;
+	ck_assert_int_eq(peal_ring_after_turn(ring, &second), 0);
+	ck_assert_int_ge(peal_ring_turn(ring, PEAL_FOREVER), 0);
+	ck_assert_int_ge(peal_ring_turn(ring, PEAL_FOREVER), 0);
+	ck_assert_uint_eq(calls, 2);
+	ck_assert_int_eq(refusal, 0);
+	ck_assert_int_eq(peal_ring_close(ring, PEAL_FOREVER), 0);
+	ck_assert_uint_eq(calls, 3);
+	ck_assert_int_eq(refusal, -ESHUTDOWN);
+	ck_assert_int_eq(second.waiting, 0);
+}
+
+static void on_end(struct peal_ring *where, const struct peal_completion *done)
+{
+	ck_result(done->result, -ECANCELED);
+	completions++;
+	second.fn = ask_for_ever;
+	ck_assert_int_eq(peal_ring_after_turn(where, &second), 0);
+}
+
+BARE_TEST(handler_of_a_closing_ring_may_still_ask)
+{
+	ring = NULL;
+	ck_assert_int_eq(peal_ring_open(&ring, NULL), 0);
+	ck_assert_int_gt(peal_sleep(ring, 3600 * PEAL_S, 0, on_end, NULL), 0);
+	ck_assert_int_eq(peal_ring_close(ring, PEAL_FOREVER), 0);
+	ck_assert_uint_eq(completions, 1);
+	ck_assert_uint_eq(calls, 1);
+	ck_assert_int_eq(refusal, -ESHUTDOWN);
 }
 
 SUITE("after")

@@ -168,19 +168,19 @@ struct peal_after_turn {
  * have run: for what is better done once than by each of them, such as sending
  * the replies that have become ready. Outside of a turn, or inside such a
  * function: at the end of the next turn, which does not wait then; so one that
- * always asks again keeps peal_ring_run() and peal_ring_close() from ending. A
+ * always asks again keeps peal_ring_run() from ending. Once peal_ring_close()
+ * has begun, handlers and posts may still ask, such functions not any more. A
  * second call before fn was called changes nothing.
  *   after    fn and ctx set, the rest 0; lent
- * Result     none
- * Errors     none
+ * Result     0: fn will be called
+ * Errors     -ESHUTDOWN: called inside such a function, and the ring closes
  * Lifetime   after is lent until fn is called, and is free again in it; a ring
  *            that is closed calls what waits
  * Thread     the ring's
  * Engines    all
  * Memory     none
  */
-void peal_ring_after_turn(struct peal_ring *ring,
-			  struct peal_after_turn *after);
+int peal_ring_after_turn(struct peal_ring *ring, struct peal_after_turn *after);
 
 /*
  * Refuses new ops (-ESHUTDOWN), cancels those in flight, runs their handlers
