@@ -7,15 +7,14 @@
  * parent and would corrupt it; so every ring in the list below is disowned in
  * the child.
  *
- * Closed rings rest in a queue before their memory goes back, so that a use
- * after close is seen and not undefined (libc's allocator only).
+ * Closed rings, and closed groups of buffers, rest in a queue before their
+ * memory goes back, so that a use after close is seen and not undefined (libc's
+ * allocator only).
  */
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include "lib/start.h"
-
-#define GRAVES 16
 
 _Thread_local char peal__this_thread;
 
@@ -24,8 +23,14 @@ static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_key_t thread_end;
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 static struct peal_ring *all;
-static struct peal_ring *graves[GRAVES];
-static unsigned buried;
+static struct {
+	void *graves[PEAL__MOST_GROUPS];
+	unsigned count;		/* of graves */
+	unsigned buried;
+} yards[] = {
+	[YARD_RINGS] = { .count = 16 },
+	[YARD_GROUPS] = { .count = PEAL__MOST_GROUPS },
+};
 
 static void before_fork(void)
 {
@@ -93,17 +98,16 @@ void peal__ring_delist(struct peal_ring *ring)
 	pthread_mutex_unlock(&lock);
 }
 
-/* Buries a closed ring; from the GRAVES-th on the oldest one is freed. */
-void peal__grave_add(struct peal_ring *ring)
+void *peal__grave_add(enum peal__yard yard, void *closed)
 {
-	struct peal_ring *oldest;
+	void **grave, *oldest;
 
 	pthread_mutex_lock(&lock);
-	oldest = graves[buried % GRAVES];
-	graves[buried++ % GRAVES] = ring;
+	grave = &yards[yard].graves[yards[yard].buried++ % yards[yard].count];
+	oldest = *grave;
+	*grave = closed;
 	pthread_mutex_unlock(&lock);
-	if (oldest)
-		peal__free(oldest, oldest, sizeof *oldest);
+	return oldest;
 }
 
 _Noreturn void peal__must_fail(const char *file, int line, const char *cond,

@@ -90,10 +90,12 @@ void peal__group_look(struct peal_group *group)
 
 void peal_group_give_back(struct peal_group *group, void *buf)
 {
-	size_t at = (size_t)((char *)buf - group->memory);
-	uint32_t id = (uint32_t)(at / group->buf_size);
+	size_t at;
+	uint32_t id;
 
-	peal__must_own(group->ring, "group_give_back");
+	peal__group_must(group, "group_give_back");
+	at = (size_t)((char *)buf - group->memory);
+	id = (uint32_t)(at / group->buf_size);
 	MUST((char *)buf >= group->memory && at / group->buf_size <
 	     group->count, "not a buffer of this group", "group_give_back");
 	MUST(group->states[id] == BUFFER_OUT,
@@ -182,7 +184,6 @@ static void free_parts(struct peal_group *group)
 	free_for_kernel(group);
 	peal__free(ring, group->messages,
 		   group->count * sizeof *group->messages);
-	peal__free(ring, group, sizeof *group);
 }
 
 /* Arrays are reserved whole and touched as buffers are used. */
@@ -291,6 +292,7 @@ int peal_group_open(struct peal_ring *ring, struct peal_group **out_group,
 	rc = open_in_mode(group, options.memory);
 	if (rc < 0) {
 		free_parts(group);
+		peal__free(ring, group, sizeof *group);
 		return rc;
 	}
 	for (i = 0; i < group->count; i++)
@@ -313,6 +315,8 @@ static void destroy(struct peal_group *group)
 	peal__unpoison(peal__addr(group->memory),
 		       (uint64_t)group->count * group->buf_size);
 	free_parts(group);
+	group->ring = NULL;
+	peal__bury(&ring->allocator, YARD_GROUPS, group, sizeof *group);
 }
 
 peal_op peal_group_close(struct peal_ring *ring, struct peal_group *group,
@@ -323,6 +327,7 @@ peal_op peal_group_close(struct peal_ring *ring, struct peal_group *group,
 	uint32_t i;
 
 	peal__must_own(ring, "group_close");
+	peal__group_must(group, "group_close");
 	MUST(group->ring == ring, "a group of another ring", "group_close");
 	if (flags)
 		return -EINVAL;
@@ -368,7 +373,7 @@ void peal_group_stats(struct peal_group *group,
 	uint32_t size = out_stats->size;
 	struct peal_group_stats now;
 
-	peal__must_own(group->ring, "group_stats");
+	peal__group_must(group, "group_stats");
 	MUST(size >= sizeof size, "peal_group_stats.size is not set",
 	     "group_stats");
 	now = group->stats;

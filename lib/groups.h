@@ -52,7 +52,7 @@ struct peal__message {
 };
 
 struct peal_group {
-	struct peal_ring *ring;
+	struct peal_ring *ring;		/* NULL: the group is closed */
 	char *memory;
 	uint8_t *states;		/* of each buffer */
 	uint16_t *order;		/* KERNEL: by place in the ring of buffers;
@@ -103,6 +103,14 @@ static inline uint64_t peal__group_before(const struct peal_group *group)
 	return sizeof(struct peal__message_head) +
 	       (uint64_t)group->addr_room + group->control_room;
 }
+
+/* A macro, as peal__must_own() is. */
+#define peal__group_must(group, op)					      \
+	do {								      \
+		MUST((group)->ring, "the group is closed, by "		      \
+		     "peal_group_close() or with its ring", op);	      \
+		peal__must_own((group)->ring, op);			      \
+	} while (0)
 
 /* groups.c: buffers. A group that is not the kernel's has them on a stack. */
 uint32_t peal__group_take(struct peal_group *group);

@@ -319,19 +319,20 @@ static peal_op start_recv(struct peal_ring *ring, unsigned opcode, peal_fd fd,
 			  unsigned row_flags, unsigned flags,
 			  peal_handler *handler, void *ctx)
 {
-	unsigned first = group->mode == GROUP_POLLS ? PEAL__OP_POLL_ADD
-						    : opcode;
 	struct peal__sqe *sqe;
 	struct peal__row *row;
+	unsigned first;
 	peal_op op;
 
 	peal__must_own(ring, peal_opcode_name(opcode));
+	peal__group_must(group, peal_opcode_name(opcode));
 	MUST(group->ring == ring, "a group of another ring",
 	     peal_opcode_name(opcode));
 	if (msg_flags & ~(int)(MAY_OOB | MAY_PEEK))
 		return -EINVAL;
 	if (group->closing)
 		return -ESHUTDOWN;
+	first = group->mode == GROUP_POLLS ? PEAL__OP_POLL_ADD : opcode;
 	if (first == opcode && !peal__can(ring, opcode))
 		return -EOPNOTSUPP;
 	op = peal__start(ring, &sqe, first, fd, flags & ~PEAL_BUNDLE,
@@ -380,6 +381,8 @@ peal_op peal_recvmsg_multishot(struct peal_ring *ring, peal_fd fd,
 			       unsigned flags, peal_handler *handler,
 			       void *ctx)
 {
+	peal__must_own(ring, "recvmsg");
+	peal__group_must(group, "recvmsg");
 	if (msg_flags & (int)MAY_PEEK || flags & PEAL_BUNDLE)
 		return -EINVAL;
 	if (peal__group_before(group) >= group->buf_size)
@@ -393,10 +396,12 @@ int peal_group_message(struct peal_group *group,
 		       const struct peal_completion *done,
 		       struct peal_message *out)
 {
-	const uint64_t before = peal__group_before(group);
 	struct peal__message_head head;
 	char *buf = done->buf;
+	uint64_t before;
 
+	peal__group_must(group, "group_message");
+	before = peal__group_before(group);
 	if (!buf || buf < group->memory ||
 	    (size_t)(buf - group->memory) / group->buf_size >= group->count ||
 	    done->result < (int64_t)before ||

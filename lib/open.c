@@ -219,13 +219,21 @@ static struct peal_ring *new_ring(const struct peal_ring_options *options)
 	return ring;
 }
 
+void peal__bury(const struct peal_allocator *allocator, enum peal__yard yard,
+		void *closed, size_t size)
+{
+	if (allocator->alloc == libc_alloc)
+		closed = peal__grave_add(yard, closed);
+	if (closed)
+		allocator->free(allocator->ctx, closed, size);
+}
+
 void peal__ring_free(struct peal_ring *ring)
 {
+	const struct peal_allocator allocator = ring->allocator;
+
 	ring->owner = NULL;
-	if (ring->allocator.alloc == libc_alloc)
-		peal__grave_add(ring);
-	else
-		peal__free(ring, ring, sizeof *ring);
+	peal__bury(&allocator, YARD_RINGS, ring, sizeof *ring);
 }
 
 static int no_memory(const struct peal_ring_options *options)

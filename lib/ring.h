@@ -310,13 +310,18 @@ int peal__allocator_check(struct peal_allocator *allocator);
 void *peal__alloc(struct peal_ring *ring, size_t size, size_t align);
 void peal__free(struct peal_ring *ring, void *memory, size_t size);
 void peal__ring_free(struct peal_ring *ring);
+enum peal__yard { YARD_RINGS, YARD_GROUPS };
+/* Frees what is closed and has no owner any more, after a rest in the yard. */
+void peal__bury(const struct peal_allocator *allocator, enum peal__yard yard,
+		void *closed, size_t size);
 
 /* fork.c: whose ring it is */
 extern _Thread_local char peal__this_thread;
 void peal__ring_enlist(struct peal_ring *ring);
 void peal__ring_delist(struct peal_ring *ring);
 int peal__ring_is_foreign(const struct peal_ring *ring);
-void peal__grave_add(struct peal_ring *ring);
+/* What has lain there longest, to be freed now; NULL: there is room. */
+void *peal__grave_add(enum peal__yard yard, void *closed);
 _Noreturn void peal__not_yours(const struct peal_ring *ring, const char *op);
 
 /* A macro, so that op is looked up when it is wanted: an op function names

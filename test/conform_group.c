@@ -1,9 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Buffer groups: receiving into buffers that are taken when the data is there.
  */
-#include <signal.h>
-#include <sys/wait.h>
-
 #include "test/harness.h"
 
 #define SIZE	64u
@@ -1054,54 +1051,6 @@ TEST(message_that_is_none_is_einval)
 	done.buf = buf;
 	ck_result(peal_group_message(group, &done, &message), 0);
 	ck_assert_uint_eq(message.len, 8);
-}
-
-/* --- misuse -------------------------------------------------------------- */
-
-static void double_release(void *arg)
-{
-	struct peal_ring_options options = harness_options();
-	const struct outcome *end;
-	int fds[2];
-
-	(void)arg;
-	ring = open_ring(&options);
-	open_group(4, SIZE);
-	make_stream(fds);
-	put(fds[1], "x");
-	end = finish_outcome(peal_recv_group(ring, fds[0], group, 0, 0,
-					     on_done, NULL));
-	peal_group_give_back(group, end->buf);
-	peal_group_give_back(group, end->buf);
-}
-
-static void foreign_release(void *arg)
-{
-	struct peal_ring_options options = harness_options();
-	char other[SIZE];
-
-	(void)arg;
-	ring = open_ring(&options);
-	open_group(4, SIZE);
-	peal_group_give_back(group, other);
-}
-
-BARE_TEST(buffer_given_back_twice_stops_the_program)
-{
-	char text[1024];
-	int status = in_child(double_release, NULL, text, sizeof(text));
-
-	ck_assert(WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT);
-	ck_assert_msg(strstr(text, "given back twice") != NULL, "%s", text);
-}
-
-BARE_TEST(buffer_of_nobody_given_back_stops_the_program)
-{
-	char text[1024];
-	int status = in_child(foreign_release, NULL, text, sizeof(text));
-
-	ck_assert(WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT);
-	ck_assert_msg(strstr(text, "not a buffer") != NULL, "%s", text);
 }
 
 SUITE("group")

@@ -7,7 +7,8 @@
  *
  *	given back --taken--> yours, from the handler on --give back--> ...
  *
- * When all are out, receives wait until one comes back; nothing is lost.
+ * When all are out, receives wait until one comes back; nothing is lost. Any
+ * call on a group that is closed stops the program.
  */
 #ifndef PEAL_GROUP_H
 #define PEAL_GROUP_H
