@@ -9,9 +9,6 @@
 #include <fcntl.h>
 #include "lib/direct.h"
 
-#define ANY_SLOT	UINT32_MAX	/* the kernel is to choose */
-#define MOST_SLOTS	(1u << 20)
-#define MOST_TABLES	(1u << 10)	/* with numbers of their own */
 #define CLOSE_ON_EXEC	02000000u	/* O_CLOEXEC and SOCK_CLOEXEC */
 
 int peal_fd_is_direct(peal_fd fd)
@@ -21,18 +18,9 @@ int peal_fd_is_direct(peal_fd fd)
 
 /* --- the table ----------------------------------------------------------- */
 
-/* Each table has its own range of numbers, so that a descriptor of another
- * ring does not name a file of this one. */
-static uint32_t next_base(void)
-{
-	static _Atomic uint32_t tables;
-
-	return PEAL__DIRECT_FD +
-	       atomic_fetch_add(&tables, 1) % MOST_TABLES * MOST_SLOTS;
-}
-
 int peal__direct_open(struct peal_ring *ring, uint32_t count)
 {
+	static _Atomic uint32_t tables;
 	struct peal__direct *direct;
 
 	ring->direct_base = PEAL__DIRECT_FD;
@@ -42,8 +30,8 @@ int peal__direct_open(struct peal_ring *ring, uint32_t count)
 	if (!ring->engine->files_open ||
 	    !peal__can(ring, PEAL__OP_CLOSE))	/* only its own op can */
 		return 0;
-	if (count > MOST_SLOTS)
-		count = MOST_SLOTS;
+	if (count > PEAL__MOST_SLOTS)
+		count = PEAL__MOST_SLOTS;
 	direct = peal__alloc(ring, sizeof *direct, 64);
 	if (!direct)
 		return -ENOMEM;
@@ -54,7 +42,7 @@ int peal__direct_open(struct peal_ring *ring, uint32_t count)
 		return -ENOMEM;
 	}
 	ring->direct = direct;
-	ring->direct_base = next_base();
+	ring->direct_base = peal__direct_base(atomic_fetch_add(&tables, 1));
 	ring->direct_error = ring->engine->files_open(ring, count);
 	if (ring->direct_error < 0)
 		peal__direct_close(ring);
@@ -117,7 +105,7 @@ const struct peal__hint *peal__direct_hint(const struct peal_ring *ring,
 /* Close-on-exec means nothing there, and is refused. */
 void peal__direct_aim(struct peal__sqe *sqe)
 {
-	sqe->file_index = ANY_SLOT;
+	sqe->file_index = PEAL__ANY_SLOT;
 	if (sqe->opcode == PEAL__OP_SOCKET)
 		sqe->off &= ~(uint64_t)CLOSE_ON_EXEC;
 	else
@@ -236,6 +224,6 @@ peal_op peal_fd_register(struct peal_ring *ring, peal_fd fd, unsigned flags,
 	sqe->fd = -1;
 	sqe->addr = peal__addr(&row->arg);
 	sqe->len = 1;
-	sqe->off = ANY_SLOT;
+	sqe->off = PEAL__ANY_SLOT;
 	return op;
 }

@@ -18,6 +18,17 @@ struct peal__direct {
 	struct peal__hint *hints;	/* what is in each */
 };
 
+#define PEAL__ANY_SLOT	UINT32_MAX	/* an entry's: the engine is to choose */
+#define PEAL__MOST_SLOTS	(1u << 20)
+#define PEAL__MOST_TABLES	(1u << 10)	/* with numbers of their own */
+
+/* Each table has its own range of numbers, so that a descriptor of another
+ * ring does not name a file of this one. */
+static inline uint32_t peal__direct_base(uint32_t table)
+{
+	return PEAL__DIRECT_FD + table % PEAL__MOST_TABLES * PEAL__MOST_SLOTS;
+}
+
 /* Registers options.direct_fds slots, if the engine can: ring->direct stays
  * NULL and ring->direct_error says why where it cannot. */
 int peal__direct_open(struct peal_ring *ring, uint32_t count);

@@ -106,7 +106,8 @@ struct peal__engine {
 	 * engine has none. */
 	void (*punts)(struct peal_ring *ring, struct peal_punts *out);
 
-	/* A table of so many direct descriptors, all free; without it, files in
+	/* A table of so many direct descriptors, all free (it may choose
+	 * ring->direct_base); without it, files in
 	 * it closed; one of them closed. NULL: the engine has none. */
 	int (*files_open)(struct peal_ring *ring, uint32_t count);
 	void (*files_close)(struct peal_ring *ring);

@@ -347,6 +347,12 @@ static inline int peal__can(const struct peal_ring *ring, unsigned opcode)
 	return (ring->can[opcode >> 6] >> (opcode & 63)) & 1;
 }
 
+static inline int peal__switched_off(const struct peal_ring *ring,
+				     enum peal__feature feature)
+{
+	return (ring->disable.features >> feature) & 1;
+}
+
 /* On the machine that the ring is on. */
 static inline int64_t peal__call_now(struct peal_ring *ring,
 				     const struct peal__sqe *sqe)

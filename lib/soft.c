@@ -50,7 +50,8 @@ static void share_opcodes(struct peal_ring *ring, int (*has)(unsigned opcode))
 			ring->can[i >> 6] |= UINT64_C(1) << (i & 63);
 	ring->can[0] &= ~ring->disable.ops[0];
 	ring->can[1] &= ~ring->disable.ops[1];
-	ring->no_multishot = (ring->disable.features >> FEATURE_MULTISHOT) & 1;
+	ring->no_multishot =
+		(uint8_t)peal__switched_off(ring, FEATURE_MULTISHOT);
 }
 
 int peal__soft_open(struct peal_ring *ring,
@@ -187,6 +188,16 @@ void peal__soft_to_pool(struct peal_ring *ring, struct peal__job *job)
 	struct peal__row *row = &ring->rows[job - ring->jobs];
 
 	*peal__job_new(ring, row, 0) = entry;
+}
+
+void peal__soft_explain(struct peal_ring *ring, FILE *out, unsigned feature,
+			int on, const char *what)
+{
+	fprintf(out, "%-14s %s %s%s\n", peal__feature_name(feature),
+		on ? "on  " : "off ", what, on ? ""
+		: peal__switched_off(ring, feature)
+		? ": disabled by PEAL_DISABLE or options.disable"
+		: ": this kernel lacks it, or a filter refuses it");
 }
 
 void peal__soft_event(struct peal_ring *ring, const struct peal__cqe *cqe)

@@ -59,6 +59,10 @@ int peal__soft_cancel(struct peal_ring *ring, uint64_t target);
 /* The op goes to the pool after all. */
 void peal__soft_to_pool(struct peal_ring *ring, struct peal__job *job);
 
+/* A line of explain(): a feature, and why it is off. */
+void peal__soft_explain(struct peal_ring *ring, FILE *out, unsigned feature,
+			int on, const char *what);
+
 /* The completion of an entry of the engine's own; there are none. */
 void peal__soft_event(struct peal_ring *ring, const struct peal__cqe *cqe);
 

@@ -144,21 +144,6 @@ static int epoll_fd(struct peal_ring *ring)
 	return epoll->fd;
 }
 
-static int switched_off(const struct peal_ring *ring, unsigned feature)
-{
-	return (ring->disable.features >> feature) & 1;
-}
-
-static void explain_feature(struct peal_ring *ring, FILE *out,
-			    unsigned feature, int on, const char *what)
-{
-	fprintf(out, "%-14s %s %s%s\n", peal__feature_name(feature),
-		on ? "on  " : "off ", what, on ? ""
-		: switched_off(ring, feature)
-		? ": disabled by PEAL_DISABLE or options.disable"
-		: ": this kernel lacks it, or a filter refuses it");
-}
-
 static void epoll_explain(struct peal_ring *ring, FILE *out)
 {
 	struct peal__epoll *epoll = ring->engine_state;
@@ -167,12 +152,12 @@ static void epoll_explain(struct peal_ring *ring, FILE *out)
 		epoll->soft.sq_entries, epoll->soft.cq_entries);
 	fprintf(out, "descriptors    %u can be waited for (RLIMIT_NOFILE)\n",
 		epoll->watch_count);
-	explain_feature(ring, out, FEATURE_MULTISHOT, !ring->no_multishot,
-			"accept and poll complete many times");
-	explain_feature(ring, out, FEATURE_EPOLL_PWAIT2, !epoll->whole_ms,
-			"waits end to the nanosecond (Linux 5.11)");
-	explain_feature(ring, out, FEATURE_RWF_NOWAIT, !epoll->how,
-			"pipes are tried without a look first (Linux 6.4)");
+	peal__soft_explain(ring, out, FEATURE_MULTISHOT, !ring->no_multishot,
+			   "accept and poll complete many times");
+	peal__soft_explain(ring, out, FEATURE_EPOLL_PWAIT2, !epoll->whole_ms,
+			   "waits end to the nanosecond (Linux 5.11)");
+	peal__soft_explain(ring, out, FEATURE_RWF_NOWAIT, !epoll->how,
+			   "pipes are tried without a look first (Linux 6.4)");
 }
 
 static void epoll_close(struct peal_ring *ring)
@@ -224,8 +209,9 @@ static void find_features(struct peal_ring *ring, struct peal__epoll *epoll)
 {
 	struct epoll_event events[EVENTS];
 
-	epoll->how = switched_off(ring, FEATURE_RWF_NOWAIT) ? READY_NO_NOWAIT : 0;
-	epoll->whole_ms = switched_off(ring, FEATURE_EPOLL_PWAIT2) != 0;
+	epoll->how = peal__switched_off(ring, FEATURE_RWF_NOWAIT)
+			     ? READY_NO_NOWAIT : 0;
+	epoll->whole_ms = peal__switched_off(ring, FEATURE_EPOLL_PWAIT2) != 0;
 	wait_events(epoll, events, 0);
 }
 

@@ -39,9 +39,9 @@ static int cancel(struct peal_ring *ring, uint64_t target)
 static void start_close(struct peal_ring *ring, const struct peal__sqe *sqe)
 {
 	struct peal_sim_node *node = sim_ring_of(ring)->node;
-	int rc = peal__sim_fd_close(node, sqe->fd);
+	int rc = peal__sim_close(sim_ring_of(ring), sqe);
 
-	peal__sim_tell(node, SIM_DONE, PEAL__OP_CLOSE, sqe->fd, rc,
+	peal__sim_tell(node, SIM_DONE, PEAL__OP_CLOSE, sim_told_fd(sqe), rc,
 		       sqe->user_data);
 	peal__soft_complete(ring, sqe->user_data, rc, 0);
 }
@@ -137,6 +137,7 @@ void peal__sim_ring_lose(struct peal_ring *ring)
 	while (sim->soft.late.first)
 		peal__jobs_unlink(&sim->soft.late, sim->soft.late.first);
 	sim->soft.cq_head = sim->soft.cq_tail;
+	peal__sim_slots_close(sim);
 	ring->lost = 1;
 	ring->stop = 1;
 	ring->failed = -EHOSTDOWN;
@@ -162,6 +163,8 @@ static void sim_explain(struct peal_ring *ring, FILE *out)
 		sim->soft.sq_entries, sim->soft.cq_entries);
 	fprintf(out, "machine        node \"%s\" of a simulated world; all "
 		"its ops are simulated\n", sim->node->name);
+	peal__soft_explain(ring, out, FEATURE_MULTISHOT, !ring->no_multishot,
+			   "accept and poll complete many times");
 }
 
 static uint32_t chunk_count(const struct peal_ring *ring)
@@ -298,4 +301,7 @@ const struct peal__engine peal__sim_engine = {
 	.random = sim_ring_random,
 	.learn = sim_learn,
 	.call = sim_call,
+	.files_open = peal__sim_files_open,
+	.files_close = peal__sim_files_close,
+	.files_drop = peal__sim_files_drop,
 };

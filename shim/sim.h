@@ -108,6 +108,7 @@ struct peal_sim {
 	peal_sim_trace *trace;
 	void *trace_ctx;
 	struct sim_file *woken, *woken_last;	/* linked by woken_next */
+	uint32_t tables;		/* of direct descriptors, so far */
 	uint32_t doomed;		/* nodes */
 	uint32_t halts;			/* nodes whose halt is due */
 	uint8_t running;
@@ -181,6 +182,8 @@ struct sim_ring {
 	struct sim_op **chunks;		/* by row / SIM_CHUNK; made when used */
 	struct sim_op *active;		/* all in flight */
 	uint32_t starved;
+	struct sim_file **slots;	/* direct descriptors */
+	uint32_t slot_count, slot_first; /* no free one below slot_first */
 };
 
 static inline struct sim_ring *sim_ring_of(struct peal_ring *ring)
@@ -201,6 +204,16 @@ static inline struct peal__sqe *sim_sqe(const struct sim_op *op)
 static inline void *sim_pointer(uint64_t addr)
 {
 	return (void *)(uintptr_t)addr;
+}
+
+/* The descriptor of an entry, for the record: a slot without its table's base,
+ * which is counted by the process. */
+static inline int64_t sim_told_fd(const struct peal__sqe *sqe)
+{
+	if (sqe->opcode == PEAL__OP_CLOSE && sqe->file_index)
+		return PEAL__DIRECT_FD + (int64_t)sqe->file_index - 1;
+	return sqe->flags & PEAL__SQE_FIXED_FILE
+		       ? PEAL__DIRECT_FD + (int64_t)sqe->fd : sqe->fd;
 }
 
 /* Only what can never be memory is found out. */
@@ -243,10 +256,29 @@ struct sim_file *peal__sim_file_new(struct peal_sim_node *node,
 				    enum sim_kind kind, int flags);
 struct sim_file *peal__sim_file_get(struct peal_sim_node *node, int fd);
 int peal__sim_fd_new(struct peal_sim_node *node, struct sim_file *file);
+int peal__sim_fd_room(struct peal_sim_node *node); /* 0: there is a number */
 int peal__sim_fd_close(struct peal_sim_node *node, int fd);
 void peal__sim_file_hold(struct sim_file *file);
 void peal__sim_file_drop(struct sim_file *file);
 void peal__sim_fds_close(struct peal_sim_node *node);	/* a crash */
+
+/* --- direct descriptors: sim_direct.c ----------------------------------- */
+
+int peal__sim_files_open(struct peal_ring *ring, uint32_t count);
+void peal__sim_files_close(struct peal_ring *ring);
+void peal__sim_files_drop(struct peal_ring *ring, uint32_t slot);
+void peal__sim_slots_close(struct sim_ring *sim);
+struct sim_file *peal__sim_slot(const struct sim_ring *sim, uint32_t slot);
+/* For the descriptor that an op makes: is there a number? (0 or -errno); puts
+ * it there, a number or a slot, and has the reference then; the error when
+ * there is no place. */
+int peal__sim_has_place(const struct sim_op *op);
+int peal__sim_place(struct sim_op *op, struct sim_file *file);
+int peal__sim_no_place(const struct peal__sqe *sqe);
+int peal__sim_install(struct sim_op *op);
+int peal__sim_register(struct sim_op *op);
+int peal__sim_close(struct sim_ring *sim, const struct peal__sqe *sqe);
+int peal__sim_refuses_slot(unsigned opcode);
 
 /* --- disks: sim_disk.c, sim_data.c, sim_path.c -------------------------- */
 
@@ -328,8 +360,9 @@ uint64_t peal__sim_dir_begin(struct peal_sim_node *node);
 int peal__sim_walk(struct peal_sim_node *node, struct sim_inode *from,
 	     const char *path, int follow, struct sim_inode **out_dir,
 	     char *name, struct sim_inode **out);
-int64_t peal__sim_open_path(struct peal_sim_node *node, struct sim_inode *from,
-		      const char *path, int flags, uint32_t mode);
+int peal__sim_open_path(struct peal_sim_node *node, struct sim_inode *from,
+			const char *path, int flags, uint32_t mode,
+			struct sim_file **out);
 /* Makes name mean a new inode of that kind. */
 int peal__sim_make(struct peal_sim_node *node, struct sim_inode *from,
 	     const char *path, uint32_t mode, struct sim_inode **out);

@@ -81,7 +81,7 @@ int64_t peal__sim_accept(struct sim_op *op)
 	const struct peal__sqe *sqe = sim_sqe(op);
 	struct sim_sock *listener = op->file->sock, *sock;
 	struct sim_file *file;
-	int fd;
+	int rc;
 
 	if (listener->type == SOCK_DGRAM)
 		return -EOPNOTSUPP;
@@ -90,20 +90,19 @@ int64_t peal__sim_accept(struct sim_op *op)
 	sock = listener->queue;
 	if (!sock)
 		return SIM_WAIT;
+	rc = peal__sim_has_place(op);	/* or the connection stays */
+	if (rc < 0)
+		return rc;
 	file = peal__sim_file_new(listener->node, SIM_SOCK,
 			    O_RDWR | (sqe->op_flags & SOCK_NONBLOCK
 					      ? O_NONBLOCK : 0));
 	if (!file)
 		return -ENOMEM;
-	fd = peal__sim_fd_new(listener->node,
-			      file); /* without its socket yet */
-	if (fd < 0)
-		return fd;
 	dequeue(listener);
 	file->sock = sock;
 	sock->file = file;
 	peal__sim_put_addr(&sock->remote, sqe->addr, sqe->off);
-	return fd;
+	return peal__sim_place(op, file);
 }
 
 /* --- asking -------------------------------------------------------------- */

@@ -63,18 +63,26 @@ static int grow_fds(struct peal_sim_node *node)
 	return 0;
 }
 
+/* 0: there is a free number, and a place for it. */
+int peal__sim_fd_room(struct peal_sim_node *node)
+{
+	uint32_t at = node->fd_first;
+
+	while (at < node->fd_room && node->fds[at])
+		at++;
+	node->fd_first = at;
+	if (at >= node->fd_most)
+		return -EMFILE;
+	return at < node->fd_room ? 0 : grow_fds(node);
+}
+
 /* The lowest free number; it has the reference from now on. On an error file
  * is dropped. */
 int peal__sim_fd_new(struct peal_sim_node *node, struct sim_file *file)
 {
+	int rc = peal__sim_fd_room(node);
 	uint32_t at = node->fd_first;
-	int rc;
 
-	while (at < node->fd_room && node->fds[at])
-		at++;
-	rc = at >= node->fd_most  ? -EMFILE
-	     : at < node->fd_room ? 0
-				  : grow_fds(node);
 	if (rc < 0) {
 		peal__sim_file_drop(file);
 		return rc;
@@ -219,16 +227,16 @@ static struct sim_inode *find(struct peal_sim_node *node, const char *path)
 int peal_sim_put_file(struct peal_sim_node *node, const char *path,
 		      const void *data, size_t len)
 {
-	int64_t fd = peal__sim_open_path(node, node->root, path,
-				   O_RDWR | O_CREAT | O_TRUNC, 0644);
-	struct sim_inode *inode;
-	int64_t rc;
+	struct sim_file *file;
+	int64_t rc = peal__sim_open_path(node, node->root, path,
+					 O_RDWR | O_CREAT | O_TRUNC, 0644,
+					 &file);
 
-	if (fd < 0)
-		return (int)fd;
-	inode = peal__sim_file_get(node, (int)fd)->inode;
-	rc = len ? peal__sim_data_write(inode, data, len, 0) : 0;
-	peal__sim_fd_close(node, (int)fd);
+	if (rc < 0)
+		return (int)rc;
+	if (len)
+		rc = peal__sim_data_write(file->inode, data, len, 0);
+	peal__sim_file_drop(file);
 	if (rc >= 0)
 		peal_sim_sync(node);
 	return rc < 0 ? (int)rc : 0;

@@ -206,22 +206,31 @@ void peal__sim_net_boot(struct peal_sim_node *node)
 
 /* --- making -------------------------------------------------------------- */
 
-static int open_sock(struct sim_sock *sock, int flags)
+/* NULL: no memory, and the socket is gone. */
+static struct sim_file *open_sock(struct sim_sock *sock, int flags)
 {
 	struct sim_file *file = peal__sim_file_new(sock->node, SIM_SOCK, flags);
 
 	if (!file) {
 		peal__sim_sock_close(sock);
-		return -ENOMEM;
+		return NULL;
 	}
 	file->sock = sock;
 	sock->file = file;
-	return peal__sim_fd_new(sock->node, file);
+	return file;
 }
 
-static int64_t try_socket(struct peal_sim_node *node,
-			  const struct peal__sqe *sqe)
+static int number_sock(struct sim_sock *sock, int flags)
 {
+	struct peal_sim_node *node = sock->node;
+	struct sim_file *file = open_sock(sock, flags);
+
+	return file ? peal__sim_fd_new(node, file) : -ENOMEM;
+}
+
+static int64_t try_socket(struct sim_op *op, const struct peal__sqe *sqe)
+{
+	struct sim_file *file;
 	int family = sqe->fd, flags = (int)sqe->off & ~15;
 	int type = (int)sqe->off & 15;
 	struct sim_sock *sock;
@@ -233,11 +242,12 @@ static int64_t try_socket(struct peal_sim_node *node,
 	if (type != SOCK_STREAM && type != SOCK_DGRAM &&
 	    !(type == SOCK_SEQPACKET && family == AF_UNIX))
 		return -ESOCKTNOSUPPORT;
-	sock = peal__sim_sock_new(node, family, type);
+	sock = peal__sim_sock_new(sim_node_of(op), family, type);
 	if (!sock)
 		return -ENOMEM;
-	return open_sock(sock, O_RDWR | (flags & SOCK_NONBLOCK ? O_NONBLOCK
+	file = open_sock(sock, O_RDWR | (flags & SOCK_NONBLOCK ? O_NONBLOCK
 							       : 0));
+	return file ? peal__sim_place(op, file) : -ENOMEM;
 }
 
 static int make_pair(struct peal_sim_node *node, int type, int first_flags,
@@ -253,12 +263,12 @@ static int make_pair(struct peal_sim_node *node, int type, int first_flags,
 	}
 	peal__sim_sock_pair(a, b);
 	a->state = b->state = SOCK_CONNECTED;
-	fds[0] = open_sock(a, first_flags);
+	fds[0] = number_sock(a, first_flags);
 	if (fds[0] < 0) {
 		peal__sim_sock_close(b);
 		return fds[0];
 	}
-	fds[1] = open_sock(b, second_flags);
+	fds[1] = number_sock(b, second_flags);
 	if (fds[1] < 0) {
 		peal__sim_fd_close(node, fds[0]);
 		return fds[1];
@@ -470,7 +480,7 @@ int64_t peal__sim_net_try(struct sim_op *op)
 	struct sim_sock *sock;
 
 	if (sqe->opcode == PEAL__OP_SOCKET)
-		return try_socket(sim_node_of(op), sqe);
+		return try_socket(op, sqe);
 	if (sqe->opcode == PEAL__OP_POLL_ADD)
 		return try_poll(op, sqe);
 	sock = op->file->sock;

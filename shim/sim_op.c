@@ -49,7 +49,7 @@ static void complete(struct sim_op *op, int64_t result)
 	const struct peal__sqe *sqe = sim_sqe(op);
 	struct peal_sim_node *node = sim_node_of(op);
 
-	peal__sim_tell(node, SIM_DONE, sqe->opcode, sqe->fd, result,
+	peal__sim_tell(node, SIM_DONE, sqe->opcode, sim_told_fd(sqe), result,
 		       sqe->user_data);
 	peal__sim_let_go(op);
 	if (result > INT32_MAX)		/* a place in a file */
@@ -143,6 +143,10 @@ static int64_t try_op(struct sim_op *op)
 	case PEAL__OP_WRITEV:
 		return op->file->kind == SIM_SOCK ? peal__sim_net_try(op)
 						  : peal__sim_disk_try(op);
+	case PEAL__OP_FILES_UPDATE:
+		return peal__sim_register(op);
+	case PEAL__OP_FIXED_FD_INSTALL:
+		return peal__sim_install(op);
 	case PEAL__OP_FSYNC:
 		return peal__sim_disk_try(op);
 	case PEAL__OP_POLL_ADD:
@@ -194,7 +198,7 @@ static int64_t try_multishot(struct sim_op *op)
 		if (rc < 0 ||
 		    peal__sim_fault(sim->node, PEAL_SIM_MULTISHOT_END))
 			return rc;
-		peal__sim_tell(sim->node, SIM_DONE, sqe->opcode, sqe->fd, rc,
+		peal__sim_tell(sim->node, SIM_DONE, sqe->opcode, sim_told_fd(sqe), rc,
 			 sqe->user_data);
 		peal__soft_more(op->ring, sqe->user_data, (int)rc,
 				PEAL__CQE_MORE);
@@ -313,7 +317,7 @@ static int refused(struct peal_sim_node *node, const struct peal__sqe *sqe)
 
 	if (fail->left && --fail->left == 0) {
 		node->did[PEAL_SIM_EINTR] += fail->error == -EINTR;
-		peal__sim_tell(node, SIM_FAULT, PEAL_SIM_EINTR, sqe->fd,
+		peal__sim_tell(node, SIM_FAULT, PEAL_SIM_EINTR, sim_told_fd(sqe),
 			       fail->error, sqe->user_data);
 		return fail->error;
 	}
@@ -324,26 +328,47 @@ static int refused(struct peal_sim_node *node, const struct peal__sqe *sqe)
 	if (peal__sim_fault(node, PEAL_SIM_ENOMEM))
 		return -ENOMEM;
 	if (row->result == RESULT_FD && peal__sim_fault(node, PEAL_SIM_EMFILE))
-		return -EMFILE;
+		return peal__sim_no_place(sqe);
+	return 0;
+}
+
+/* NULL: there is none of that number, or in that slot. */
+static struct sim_file *file_at(const struct sim_ring *sim, int fd,
+				int is_slot)
+{
+	return is_slot ? peal__sim_slot(sim, (uint32_t)fd)
+		       : peal__sim_file_get(sim->node, fd);
+}
+
+static int hold_in(struct sim_op *op, const struct sim_ring *sim)
+{
+	const struct peal__sqe *sqe = sim_sqe(op);
+	int is_slot = sqe->opcode == PEAL__OP_SPLICE &&
+		      sqe->op_flags & PEAL__SPLICE_FD_IN_FIXED;
+
+	op->file_in = file_at(sim, (int)sqe->file_index, is_slot);
+	if (!op->file_in)
+		return -EBADF;
+	peal__sim_file_hold(op->file_in);
 	return 0;
 }
 
 /* Its descriptors, held; 0, or what is wrong with them. */
-static int hold_files(struct sim_op *op, struct peal_sim_node *node)
+static int hold_files(struct sim_op *op, const struct sim_ring *sim)
 {
 	const struct peal__sqe *sqe = sim_sqe(op);
 	unsigned on = peal__op_row(sqe->opcode)->on;
+	int is_slot = sqe->flags & PEAL__SQE_FIXED_FILE, rc = 0;
 
-	if (sqe->opcode == PEAL__OP_SPLICE ||
-	    sqe->opcode == PEAL__OP_COPY_RANGE) {
-		op->file_in = peal__sim_file_get(node, (int)sqe->file_index);
-		if (!op->file_in)
-			return -EBADF;
-		peal__sim_file_hold(op->file_in);
-	}
-	if (on == ON_NOTHING || (on == ON_DIRECTORY && sqe->fd < 0))
-		return 0;
-	op->file = peal__sim_file_get(node, sqe->fd);
+	if (is_slot)
+		rc = peal__sim_refuses_slot(sqe->opcode);
+	if (rc == 0 && (sqe->opcode == PEAL__OP_SPLICE ||
+			sqe->opcode == PEAL__OP_COPY_RANGE))
+		rc = hold_in(op, sim);
+	if (rc < 0 || on == ON_NOTHING || (on == ON_DIRECTORY && sqe->fd < 0) ||
+	    sqe->opcode == PEAL__OP_FILES_UPDATE)
+		return rc;
+	op->file = file_at(sim, sqe->fd, is_slot);
 	if (op->file)
 		peal__sim_file_hold(op->file);
 	else if (on != ON_DIRECTORY)
@@ -369,7 +394,7 @@ void peal__sim_start(struct peal_ring *ring, const struct peal__sqe *sqe)
 	int rc;
 
 	ring->jobs[row].sqe = *sqe;
-	peal__sim_tell(sim->node, SIM_START, sqe->opcode, sqe->fd, sqe->len,
+	peal__sim_tell(sim->node, SIM_START, sqe->opcode, sim_told_fd(sqe), sqe->len,
 		 sqe->user_data);
 	if (!op) {
 		peal__soft_complete(ring, sqe->user_data, -ENOMEM, 0);
@@ -388,7 +413,7 @@ void peal__sim_start(struct peal_ring *ring, const struct peal__sqe *sqe)
 	sim->active = op;
 	rc = refused(sim->node, sqe);
 	if (rc == 0)
-		rc = hold_files(op, sim->node);
+		rc = hold_files(op, sim);
 	op->waits_for = op->file;
 	if (rc < 0)
 		complete(op, rc);

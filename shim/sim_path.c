@@ -73,8 +73,8 @@ static int may_open(const struct sim_inode *inode, int flags)
 								  : 0;
 }
 
-static int64_t open_inode(struct peal_sim_node *node, struct sim_inode *inode,
-			  int flags)
+static int open_inode(struct peal_sim_node *node, struct sim_inode *inode,
+		      int flags, struct sim_file **out)
 {
 	struct sim_file *file;
 	int rc = may_open(inode, flags);
@@ -89,11 +89,13 @@ static int64_t open_inode(struct peal_sim_node *node, struct sim_inode *inode,
 	peal__sim_inode_hold(inode);
 	if (flags & O_TRUNC && file->kind == SIM_FILE)
 		peal__sim_data_resize(inode, 0);
-	return peal__sim_fd_new(node, file);
+	*out = file;
+	return 0;
 }
 
-int64_t peal__sim_open_path(struct peal_sim_node *node, struct sim_inode *from,
-		      const char *path, int flags, uint32_t mode)
+int peal__sim_open_path(struct peal_sim_node *node, struct sim_inode *from,
+			const char *path, int flags, uint32_t mode,
+			struct sim_file **out)
 {
 	struct place at;
 	int follow = !(flags & O_NOFOLLOW) &&
@@ -108,14 +110,28 @@ int64_t peal__sim_open_path(struct peal_sim_node *node, struct sim_inode *from,
 	if (at.inode && flags & O_CREAT && flags & O_EXCL)
 		return -EEXIST;
 	if (at.inode)
-		return open_inode(node, at.inode, flags);
+		return open_inode(node, at.inode, flags, out);
 	if (!(flags & O_CREAT))
 		return -ENOENT;
 	if (wants_dir(path))
 		return -EISDIR;
 	rc = peal__sim_make(node, at.dir, at.name, S_IFREG | (mode & 07777),
 		      &at.inode);
-	return rc < 0 ? rc : open_inode(node, at.inode, flags & ~O_CREAT);
+	return rc < 0 ? rc
+		      : open_inode(node, at.inode, flags & ~O_CREAT, out);
+}
+
+static int64_t try_open(struct sim_op *op, const struct peal__sqe *sqe,
+			struct sim_inode *from)
+{
+	struct sim_file *file;
+	int rc = peal__sim_has_place(op);
+
+	if (rc == 0)
+		rc = peal__sim_open_path(from->node, from,
+					 sim_pointer(sqe->addr),
+					 (int)sqe->op_flags, sqe->len, &file);
+	return rc < 0 ? rc : peal__sim_place(op, file);
 }
 
 /* --- stat ---------------------------------------------------------------- */
@@ -387,8 +403,7 @@ int64_t peal__sim_path_try(struct sim_op *op)
 		return rc;
 	switch (sqe->opcode) {
 	case PEAL__OP_OPENAT:
-		return peal__sim_open_path(node, base, path, (int)sqe->op_flags,
-				     sqe->len);
+		return try_open(op, sqe, base);
 	case PEAL__OP_STATX:
 		return try_stat(op, sqe, base);
 	case PEAL__OP_RENAMEAT:

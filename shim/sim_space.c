@@ -215,7 +215,7 @@ static int splice_check(const struct sim_op *op, const struct peal__sqe *sqe)
 	const struct sim_file *in = op->file_in, *out = op->file;
 
 	if ((!sim_is_pipe(in) && !sim_is_pipe(out)) ||
-	    sqe->op_flags & ~SPLICE_FLAGS)
+	    sqe->op_flags & ~(SPLICE_FLAGS | PEAL__SPLICE_FD_IN_FIXED))
 		return -EINVAL;
 	if ((in->kind == SIM_SOCK && sqe->addr != PEAL_CURRENT) ||
 	    (out->kind == SIM_SOCK && sqe->off != PEAL_CURRENT))
@@ -313,9 +313,6 @@ int64_t peal__sim_space_try(struct sim_op *op)
 	const struct peal__sqe *sqe = sim_sqe(op);
 
 	switch (sqe->opcode) {
-	case PEAL__OP_FILES_UPDATE:
-	case PEAL__OP_FIXED_FD_INSTALL:
-		return peal_sim_dup(op->file->node, sqe->fd);
 	case PEAL__OP_STATFS:
 		return try_statfs(op, sqe);
 	case PEAL__OP_SPLICE:

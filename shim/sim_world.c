@@ -100,10 +100,10 @@ static void crash(struct peal_sim_node *node)
 	node->up = 0;
 	node->halt_due = 1;
 	world->halts++;
+	peal__sim_net_crash(node);	/* first: a file that goes is silent */
 	for (ring = world->rings; ring; ring = ring->next)
 		if (ring->node == node)
 			peal__sim_ring_lose(ring->ring);
-	peal__sim_net_crash(node);
 	peal__sim_fds_close(node);
 	peal__sim_disk_crash(node);
 	boot_in(node, node->down_ns);

@@ -409,6 +409,8 @@ TEST(explain_names_each_feature_and_why_it_is_off)
 		own = "\ndefer ";
 	else if (!strcmp(engine, "epoll"))
 		own = "\nepoll_pwait2 ";
+	else if (!strcmp(engine, "sim"))
+		own = "\nmachine ";
 	else
 		SKIP("this engine has no features to switch off");
 	ck_assert_msg(strstr(text, "\nmultishot ") != NULL, "%s", text);

@@ -8,8 +8,8 @@
  *
  * PEAL_DIRECT, in the flags of peal_open, peal_socket, peal_accept and
  * peal_accept_multishot, is a wish: where the ring has no table
- * (options.direct_fds is 0, another engine, Linux before 5.19) the result is an
- * ordinary descriptor and the program goes on as it is. peal_fd_is_direct()
+ * (options.direct_fds is 0, Linux before 5.19, an engine other than io_uring and
+ * sim) the result is an ordinary descriptor and the program goes on as it is. peal_fd_is_direct()
  * and peal_ring_explain() tell. A full table is -ENFILE; for an accept it comes
  * too late: the kernel has taken the connection, and closes it.
  */
@@ -44,7 +44,7 @@ int peal_fd_is_direct(peal_fd fd);
  *            of its table: do not wish PEAL_DIRECT for it
  * Lifetime   nothing is lent
  * Thread     the ring's
- * Engines    io_uring 6.8; an ordinary fd: at once
+ * Engines    io_uring 6.8, sim; an ordinary fd: at once
  * Memory     none
  */
 peal_op peal_fd_install(struct peal_ring *ring, peal_fd fd, unsigned flags,
@@ -60,7 +60,7 @@ peal_op peal_fd_install(struct peal_ring *ring, peal_fd fd, unsigned flags,
  *            (options.direct_fds); -EMFILE: too many open files
  * Lifetime   nothing is lent
  * Thread     the ring's
- * Engines    io_uring 5.6, with a table 5.19; else at once
+ * Engines    io_uring 5.6, with a table 5.19, sim; else at once
  * Memory     none
  */
 peal_op peal_fd_register(struct peal_ring *ring, peal_fd fd, unsigned flags,
