@@ -118,6 +118,9 @@ struct peal__engine {
 	 * NULL, the library does it: see groups.h. */
 	int (*group_open)(struct peal_ring *ring, struct peal_group *group);
 	void (*group_close)(struct peal_ring *ring, struct peal_group *group);
+	/* 1: let a receive find no buffer though there is one: the engine sets
+	 * ring->hungry later. NULL: never. */
+	int (*no_buffer)(struct peal_ring *ring);
 	/* 1: it serves entries with PEAL__SQE_BUFFER_SELECT by
 	 * peal__buffer_take(); 0: it is never given one. */
 	int takes_buffers;

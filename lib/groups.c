@@ -307,7 +307,7 @@ static void destroy(struct peal_group *group)
 {
 	struct peal_ring *ring = group->ring;
 
-	MUST(!group->ops, "a group with ops in flight is to be freed",
+	MUST(!group->ops || ring->lost, "a group with ops in flight is to be freed",
 	     "group_close");
 	if (group->mode == GROUP_KERNEL)
 		ring->engine->group_close(ring, group);

@@ -130,8 +130,6 @@ static void pause_row(struct peal_ring *ring, struct peal__row *row)
 	peal__jobs_append(&group->paused, job);
 	group->waiting++;
 	group->stats.exhausted++;
-	if (group->in)		/* one came back meanwhile */
-		ring->hungry = 1;
 }
 
 static void unpause(struct peal_group *group, struct peal__job *job)
@@ -202,10 +200,13 @@ static int wait_on(struct peal_ring *ring, struct peal__row *row,
 		*result = -ECANCELED;
 		return 0;
 	}
-	if (for_buffer)
-		pause_row(ring, row);
-	else
+	if (!for_buffer) {
 		peal__start_again(ring, row);
+		return 1;
+	}
+	pause_row(ring, row);
+	if (peal__group_of(ring, row)->in)	/* one came back meanwhile */
+		ring->hungry = 1;
 	return 1;
 }
 
@@ -218,6 +219,10 @@ static int step_poll(struct peal_ring *ring, struct peal__row *row,
 		return 0;
 	if (!group->in || asked_to_end(row))
 		return wait_on(ring, row, result, 1);
+	if (ring->engine->no_buffer && ring->engine->no_buffer(ring)) {
+		pause_row(ring, row);
+		return 1;
+	}
 	take_aside(group, row);
 	peal__start_again(ring, row);
 	return 1;

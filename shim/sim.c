@@ -88,7 +88,7 @@ static int is_busy(struct peal_ring *ring)
 {
 	return ring->lost || ring->ready_head || peal__soft_busy(ring) ||
 	       peal__soft_of(ring)->late.first || ring->after_first ||
-	       peal__posts_waiting(ring);
+	       ring->hungry || peal__posts_waiting(ring);
 }
 
 /* The world goes on until this ring has something to do. With nothing left to
@@ -127,11 +127,34 @@ static int sim_enter(struct peal_ring *ring, uint32_t wait_for,
 	return 0;
 }
 
+static void on_fed(struct peal_sim *world, struct sim_event *event)
+{
+	struct sim_ring *sim = (struct sim_ring *)(void *)
+		((char *)event - offsetof(struct sim_ring, fed));
+
+	(void)world;
+	sim->ring->hungry = 1;
+}
+
+static int sim_no_buffer(struct peal_ring *ring)
+{
+	struct sim_ring *sim = sim_ring_of(ring);
+	struct peal_sim *world = sim->node->world;
+
+	if (!peal__sim_fault(sim->node, PEAL_SIM_NO_BUFFER))
+		return 0;
+	if (!sim->fed.queued)
+		peal__sim_event_add(world, &sim->fed, world->now +
+				    sim_below(world, 10 * PEAL_MS), on_fed);
+	return 1;
+}
+
 /* The power is gone: nothing of it is told any more. */
 void peal__sim_ring_lose(struct peal_ring *ring)
 {
 	struct sim_ring *sim = sim_ring_of(ring);
 
+	peal__sim_event_remove(sim->node->world, &sim->fed);
 	while (sim->active)
 		peal__sim_let_go(sim->active);
 	while (sim->soft.late.first)
@@ -181,6 +204,7 @@ static void sim_engine_close(struct peal_ring *ring)
 	*(sim->prev ? &sim->prev->next : &world->rings) = sim->next;
 	*(sim->next ? &sim->next->prev : &world->last_ring) = sim->prev;
 	world->ring_count--;
+	peal__sim_event_remove(world, &sim->fed);
 	for (i = 0; i < chunk_count(ring); i++)
 		free(sim->chunks[i]);
 	free(sim->chunks);
@@ -304,4 +328,5 @@ const struct peal__engine peal__sim_engine = {
 	.files_open = peal__sim_files_open,
 	.files_close = peal__sim_files_close,
 	.files_drop = peal__sim_files_drop,
+	.no_buffer = sim_no_buffer,
 };

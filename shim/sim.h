@@ -184,6 +184,7 @@ struct sim_ring {
 	uint32_t starved;
 	struct sim_file **slots;	/* direct descriptors */
 	uint32_t slot_count, slot_first; /* no free one below slot_first */
+	struct sim_event fed;		/* the end of PEAL_SIM_NO_BUFFER */
 };
 
 static inline struct sim_ring *sim_ring_of(struct peal_ring *ring)

@@ -35,6 +35,7 @@ static const char *const names[PEAL_SIM_FAULTS] = {
 	[PEAL_SIM_OVERTAKE] = "overtake",
 	[PEAL_SIM_REFUSE] = "refuse",
 	[PEAL_SIM_CRASH] = "crash",
+	[PEAL_SIM_NO_BUFFER] = "no_buffer",
 };
 
 const char *peal__sim_fault_name(unsigned kind)

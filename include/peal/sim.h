@@ -121,6 +121,8 @@ enum peal_sim_fault_kind {
 	PEAL_SIM_OVERTAKE,	/* a datagram is overtaken */
 	PEAL_SIM_REFUSE,	/* a connect meets a full backlog */
 	PEAL_SIM_CRASH,		/* at an op's start or end: the node crashes */
+	PEAL_SIM_NO_BUFFER,	/* a receive finds its group empty; it waits
+				 * until one comes back, or up to 10 ms */
 	PEAL_SIM_FAULTS
 };
 

@@ -386,6 +386,7 @@ static const struct {
 	{ PEAL_SIM_STUCK, 10000 }, { PEAL_SIM_LATE, 200000 },
 	{ PEAL_SIM_UNCANCELLED, 300000 }, { PEAL_SIM_CQ_FULL, 50000 },
 	{ PEAL_SIM_SPLIT, 300000 }, { PEAL_SIM_SLOW, 20000 },
+	{ PEAL_SIM_NO_BUFFER, 200000 },
 };
 
 static struct peal_sim *world;
