@@ -17,18 +17,29 @@
 #include "lib/uring.h"
 #include "peal/uring.h"
 
-/* Posts reach a sleeping ring through a read of its eventfd. */
+/*
+ * Posts reach a sleeping ring through its eventfd. A multishot poll tells of
+ * each write, and nobody reads: armed once, it costs two thirds of a read that
+ * is tried, waits, is tried again and has to be armed anew for each wake-up.
+ * (2^64 writes would fill the counter.) The read is for kernels without.
+ */
 static void arm_wake(struct peal_ring *ring, struct peal__uring *uring)
 {
+	unsigned opcode = uring->wake_by_read ? PEAL__OP_READ
+					      : PEAL__OP_POLL_ADD;
 	struct peal__sqe *sqe;
 
 	if (!peal__sq_room(ring))
 		return;
-	sqe = peal__sqe_fill(ring, PEAL__OP_READ, uring->wake_fd, 0,
-			     PEAL__DATA_WAKE);
-	ring->stats.by_op[PEAL__OP_READ]--;
-	sqe->addr = peal__addr(&uring->wake_value);
-	sqe->len = sizeof uring->wake_value;
+	sqe = peal__sqe_fill(ring, opcode, uring->wake_fd, 0, PEAL__DATA_WAKE);
+	ring->stats.by_op[opcode]--;
+	if (uring->wake_by_read) {
+		sqe->addr = peal__addr(&uring->wake_value);
+		sqe->len = sizeof uring->wake_value;
+	} else {
+		sqe->op_flags = peal__poll_mask(POLLIN);
+		sqe->len = PEAL__POLL_ADD_MULTI;
+	}
 	uring->wake_armed = 1;
 }
 
@@ -58,9 +69,11 @@ static void uring_event(struct peal_ring *ring, const struct peal__cqe *cqe)
 {
 	struct peal__uring *uring = ring->engine_state;
 
-	if (cqe->user_data == PEAL__DATA_WAKE)
-		uring->wake_armed = 0;
-	else if (cqe->user_data != PEAL__DATA_IGNORE)
+	if (cqe->user_data == PEAL__DATA_WAKE) {
+		uring->wake_armed = (cqe->flags & PEAL__CQE_MORE) != 0;
+		if (cqe->res == -EINVAL)
+			uring->wake_by_read = 1;
+	} else if (cqe->user_data != PEAL__DATA_IGNORE)
 		ring->stats.stale++;
 }
 
@@ -141,6 +154,17 @@ static void renew_notice(const struct peal__uring *uring)
 		signal_fd(uring->notify_fd);
 }
 
+/* With nothing to submit and no wish to wait: has the kernel work that it does
+ * only when it is entered? It says so, if it was set up to leave it. */
+static int has_nothing_to_do(const struct peal__uring *uring)
+{
+	return !(uring->setup_flags &
+		 (PEAL__SETUP_SQPOLL | PEAL__SETUP_IOPOLL)) &&
+	       uring->wake_armed && uring->notify_fd < 0 &&
+	       !(peal__load_acquire(uring->sq_flags) &
+		 (PEAL__SQ_TASKRUN | PEAL__SQ_CQ_OVERFLOW));
+}
+
 static int uring_enter(struct peal_ring *ring, uint32_t wait_for,
 		       uint64_t timeout_ns)
 {
@@ -149,6 +173,9 @@ static int uring_enter(struct peal_ring *ring, uint32_t wait_for,
 	uint32_t flags = uring->enter_flags;
 	int rc = 0;
 
+	if (!wait_for && queues->sq_tail == queues->sq_head &&
+	    has_nothing_to_do(uring))
+		return 0;
 	if (peal__unlikely(!uring->wake_armed) &&
 	    !(uring->setup_flags & PEAL__SETUP_IOPOLL)) {
 		/* In a full queue there is no room for it: without it, the ring
@@ -207,12 +234,25 @@ static int uring_fd(struct peal_ring *ring)
 	return fd;
 }
 
-/* Takes the read of the eventfd back: it points into our memory. */
+/* A read of the eventfd points into our memory; a poll that is left to the end
+ * of the kernel's ring puts that off. */
+static void take_wake_back(struct peal_ring *ring, struct peal__uring *uring)
+{
+	struct peal__sqe *sqe;
+
+	if (!uring->wake_armed || uring->wake_by_read || !peal__sq_room(ring))
+		return;
+	sqe = peal__sqe_fill(ring, PEAL__OP_ASYNC_CANCEL, -1, 0,
+			     PEAL__DATA_IGNORE);
+	sqe->addr = PEAL__DATA_WAKE;
+}
+
 static int disarm(struct peal_ring *ring, struct peal__uring *uring)
 {
 	struct peal__queues *queues = &ring->queues;
 	int tries;
 
+	take_wake_back(ring, uring);
 	for (tries = 0; uring->wake_armed && tries < 100; tries++) {
 		uring_wake(ring);
 		uring_enter(ring, 1, 10 * PEAL_MS);
@@ -305,6 +345,8 @@ static int uring_open(struct peal_ring *ring,
 	}
 	rc = open_in_steps(ring, uring, options);
 	uring->wake_armed = 0;
+	uring->wake_by_read = ring->no_multishot ||
+			      !peal__can(ring, PEAL__OP_POLL_ADD);
 	if (rc == 0)
 		return 0;
 	close(uring->wake_fd);

@@ -21,6 +21,7 @@ struct peal__uring {
 	int notify_fd;			/* for a foreign loop; -1: none yet */
 	int wake_fd;
 	int wake_armed;
+	int wake_by_read;		/* there is no multishot poll */
 	struct peal__punts *punts;	/* NULL: not counted; uring_punts.c */
 	int has_buffers;		/* a table for registered memory */
 	uint64_t wake_value;

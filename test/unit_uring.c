@@ -29,7 +29,7 @@ TEST(open_leaves_no_trace_in_the_statistics)
 	ck_assert_uint_eq(stats.stale, 0);
 }
 
-TEST(read_of_the_wake_up_is_no_op_of_the_users)
+TEST(wake_up_is_no_op_of_the_users)
 {
 	struct peal_stats stats = { .size = sizeof(stats) };
 	const struct peal__uring *uring = ring->engine_state;
@@ -38,6 +38,7 @@ TEST(read_of_the_wake_up_is_no_op_of_the_users)
 	ck_assert_int_eq(uring->wake_armed, 1);
 	peal_ring_stats(ring, &stats);
 	ck_assert_uint_eq(stats.by_op[PEAL__OP_READ], 0);
+	ck_assert_uint_eq(stats.by_op[PEAL__OP_POLL_ADD], 0);
 	ck_assert_uint_eq(peal_ring_in_flight(ring), 0);
 	ck_result(peal_ring_run(ring), 0);
 }
@@ -48,13 +49,16 @@ static void nothing(struct peal_ring *where, void *ctx)
 	(void)ctx;
 }
 
-TEST(wake_up_is_armed_again_each_time)
+/* Wakes the ring a hundred times; how many entries did that take? */
+static uint32_t wake_often(void)
 {
 	const struct peal__uring *uring = ring->engine_state;
+	uint32_t before;
 	unsigned at;
 
+	ck_result(peal_ring_turn(ring, 0), 0);
+	before = ring->queues.sq_tail;
 	for (at = 0; at < 100; at++) {
-		ck_result(peal_ring_turn(ring, 0), 0);
 		ck_assert_uint_gt(peal_ring_timeout_ns(ring), 0);
 		ck_result(peal_post(ring, nothing, NULL), 0);
 		ck_assert_uint_eq(atomic_load(&ring->wakes), at + 1);
@@ -62,6 +66,67 @@ TEST(wake_up_is_armed_again_each_time)
 		UNTIL(uring->wake_armed);
 	}
 	ck_assert_uint_eq(ring->stats.stale, 0);
+	return ring->queues.sq_tail - before;
+}
+
+TEST(wake_up_is_armed_once_for_all)
+{
+	ck_assert_uint_eq(wake_often(), 0);
+}
+
+TEST(wake_up_without_multishot_is_armed_again_each_time)
+{
+	struct peal_ring_options options = harness_options();
+
+	options.disable = "multishot";
+	reopen_ring(&options);
+	ck_assert_uint_ge(wake_often(), 99);
+}
+
+TEST(wake_up_that_the_kernel_refuses_becomes_a_read)
+{
+	struct peal__uring *uring = ring->engine_state;
+	struct peal__cqe end = { .user_data = PEAL__DATA_WAKE,
+				 .res = -ECANCELED };
+	struct peal__cqe refused = { .user_data = PEAL__DATA_WAKE,
+				     .res = -EINVAL };
+
+	ck_assert_int_eq(uring->wake_armed, 0);
+	ring->engine->event(ring, &end);
+	ck_assert_int_eq(uring->wake_by_read, 0);
+	ring->engine->event(ring, &refused);
+	ck_assert_int_eq(uring->wake_by_read, 1);
+	ck_assert_uint_ge(wake_often(), 99);
+}
+
+TEST(turn_with_nothing_to_do_makes_no_system_call)
+{
+	unsigned at;
+
+	ck_result(peal_ring_turn(ring, 0), 0);
+	ring->stats.enters = 0;
+	for (at = 0; at < 10; at++) {
+		ck_result(peal_post(ring, nothing, NULL), 0);
+		ck_result(peal_ring_turn(ring, PEAL_FOREVER), 1);
+		ck_result(peal_ring_turn(ring, 0), 0);
+	}
+	ck_assert_uint_eq(ring->stats.enters, 0);
+}
+
+TEST(turn_without_waiting_sees_what_the_kernel_has_finished)
+{
+	int fds[2];
+	char buf[1];
+	peal_op op;
+
+	make_pipe(fds);
+	op = peal_read(ring, fds[0], buf, 1, PEAL_CURRENT, 0, on_done, NULL);
+	ck_result(peal_ring_turn(ring, 0), 0);
+	ck_result(peal_ring_turn(ring, 0), 0);
+	ck_assert_int_eq(write(fds[1], "x", 1), 1);
+	while (!finished(op))
+		ck_ok(peal_ring_turn(ring, 0));
+	ck_assert_int_eq(buf[0], 'x');
 }
 
 /* --- raw entries ------------------------------------------------------ */
