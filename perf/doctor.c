@@ -146,7 +146,7 @@ static void tools(void)
 			   "%s", none);
 	else
 		doctor_good("instructions", "are counted");
-	none = trace_open(&trace, getpid(), TRACE_PUNTS);
+	none = trace_open(&trace, getpid(), TRACE_PUNTS, NULL);
 	if (none) {
 		doctor_bad("tracepoints", "run as root, with tracefs mounted",
 			   "%s: punts, and calls of other libraries, are "

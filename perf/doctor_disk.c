@@ -52,7 +52,7 @@ static double punts(int fd, int writes, char *buffers)
 
 	if (io_uring_queue_init(OPS, &ring, 0) < 0)
 		return UNKNOWN;
-	if (trace_open(&trace, getpid(), TRACE_PUNTS) == NULL) {
+	if (trace_open(&trace, getpid(), TRACE_PUNTS, NULL) == NULL) {
 		for (i = 0; i < OPS; i++) {
 			struct io_uring_sqe *sqe = io_uring_get_sqe(&ring);
 

@@ -34,12 +34,18 @@ static inline unsigned latency_slot(uint64_t ns)
 			  ((1u << LATENCY_BITS) - 1));
 }
 
-static inline void latency_note(struct latency *in, uint64_t ns)
+static inline void latency_note_many(struct latency *in, uint64_t ns,
+				     uint32_t count)
 {
-	in->slots[latency_slot(ns)]++;
-	in->count++;
+	in->slots[latency_slot(ns)] += count;
+	in->count += count;
 	if (ns > in->max)
 		in->max = ns;
+}
+
+static inline void latency_note(struct latency *in, uint64_t ns)
+{
+	latency_note_many(in, ns, 1);
 }
 
 /* The most that a value in this slot can be. */

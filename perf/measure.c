@@ -113,7 +113,7 @@ static struct trace *start_trace(const char *event)
 {
 	struct trace *trace;
 
-	return trace_open(&trace, getpid(), event) ? NULL : trace;
+	return trace_open(&trace, getpid(), event, NULL) ? NULL : trace;
 }
 
 static double end_trace(struct trace *trace, double ops)
@@ -125,15 +125,23 @@ static double end_trace(struct trace *trace, double ops)
 	return count < 0 ? UNKNOWN : count / ops;
 }
 
+static struct slice slice_of(uint64_t ops)
+{
+	return (struct slice){ .ops = ops, .wall_ns = -1, .cpu_ns = -1,
+			       .worker_ns = -1, .switches = -1,
+			       .instructions = -1 };
+}
+
 /* Is what the entries say what was asked for? */
 static void prove(struct row *row, const struct measure *how)
 {
-	struct slice slice = { .ops = PROVE_OPS, .prove = 1, .wall_ns = -1,
-			       .cpu_ns = -1 };
+	struct slice slice = slice_of(PROVE_OPS);
 	struct trace *calls = start_trace(TRACE_CALLS);
 	struct trace *punts = start_trace(TRACE_PUNTS);
-	const char *wrong = crew_run(row->crew, &slice);
+	const char *wrong;
 
+	slice.prove = 1;
+	wrong = crew_run(row->crew, &slice);
 	row->traced_punts = end_trace(punts, PROVE_OPS);
 	row->traced_calls = end_trace(calls, PROVE_OPS);
 	/* The work of another process is not what was counted here. */
@@ -195,12 +203,13 @@ static void open_row(struct row *row, const struct measure *how)
 static const char *timed(struct row *row, uint64_t ops, struct latency *latency,
 			 double rate, double *out)
 {
-	struct slice slice = { .ops = ops, .latency = latency, .rate = rate,
-			       .wall_ns = -1, .cpu_ns = -1 };
+	struct slice slice = slice_of(ops);
 	struct usage before, after;
 	const char *wrong;
 	double per = 1 / (double)ops;
 
+	slice.latency = latency;
+	slice.rate = rate;
 	usage_before(&before);
 	wrong = crew_run(row->crew, &slice);
 	usage_after(&after);
@@ -210,13 +219,17 @@ static const char *timed(struct row *row, uint64_t ops, struct latency *latency,
 				: after.wall_ns - before.wall_ns);
 	out[CPU_NS] = per * (slice.cpu_ns >= 0 ? slice.cpu_ns
 				: after.cpu_ns - before.cpu_ns);
-	out[WORKER_NS] = out[SWITCHES] = out[INSTRUCTIONS] = UNKNOWN;
-	if (slice.cpu_ns >= 0)
-		return NULL;	/* the work was done by another process */
-	out[WORKER_NS] = per * fmax(0, after.worker_ns - before.worker_ns);
-	out[SWITCHES] = per * (after.switches - before.switches);
-	if (after.instructions >= 0)
-		out[INSTRUCTIONS] = per * (after.instructions - before.instructions);
+	if (slice.cpu_ns < 0) {
+		slice.worker_ns = fmax(0, after.worker_ns - before.worker_ns);
+		slice.switches = after.switches - before.switches;
+		if (after.instructions >= 0)
+			slice.instructions = after.instructions -
+					     before.instructions;
+	}
+	out[WORKER_NS] = slice.worker_ns < 0 ? UNKNOWN : per * slice.worker_ns;
+	out[SWITCHES] = slice.switches < 0 ? UNKNOWN : per * slice.switches;
+	out[INSTRUCTIONS] = slice.instructions < 0 ? UNKNOWN
+						   : per * slice.instructions;
 	return NULL;
 }
 

@@ -15,7 +15,7 @@ enum metric {
 	WALL_NS,	/* per op */
 	CPU_NS,		/* per op, kernel workers included */
 	WORKER_NS,	/* of it, in kernel workers (io-wq) */
-	SWITCHES,	/* context switches per op */
+	SWITCHES,	/* times a thread got a processor, per op */
 	INSTRUCTIONS,	/* user and kernel, per op; where there is a counter */
 	METRICS
 };

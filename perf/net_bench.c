@@ -5,6 +5,7 @@
  * server's processor time. The slice that proves is also the one in which every
  * byte is compared and system calls are counted.
  */
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,6 +14,7 @@
 #include "perf/net_child.h"
 #include "perf/net_load.h"
 #include "perf/trace.h"
+#include "perf/usage.h"
 
 enum { IOURING_SEND = 26, IOURING_RECV = 27, SPARE_FILES = 64 };
 #define LEAST_CHUNK	4096u
@@ -144,16 +146,25 @@ static const char *run_load(struct net_state *state,
 			    const struct net_load_work *work,
 			    struct slice *slice)
 {
+	const struct net_child *child = &state->child;
+	struct usage before, after;
 	uint64_t began;
 	double cpu;
 	const char *wrong;
 
 	net_child_go_on(&state->child);
+	usage_of(child->pid, child->counter, &before);
 	cpu = net_child_cpu(&state->child);
 	began = clock_now();
 	wrong = net_load_run(state->load, work);
 	slice->wall_ns = (double)(clock_now() - began);
 	slice->cpu_ns = net_child_cpu(&state->child) - cpu;
+	usage_of(child->pid, child->counter, &after);
+	/* Workers that have ended are no longer in the books. */
+	slice->worker_ns = fmax(0, after.worker_ns - before.worker_ns);
+	slice->switches = fmax(0, after.switches - before.switches);
+	slice->instructions = after.instructions < 0 ? -1
+			      : after.instructions - before.instructions;
 	net_child_rest(&state->child);
 	if (wrong && state->child.page->state == NET_CANNOT)
 		wrong = why("%s", state->child.page->reason);
@@ -187,7 +198,7 @@ static const char *prove(struct net_state *state, struct slice *slice)
 	net_child_go_on(&state->child);
 	net_child_ask(&state->child, state->way);
 	state->before = *page;
-	if (trace_open(&calls, state->child.pid, TRACE_CALLS))
+	if (trace_open(&calls, state->child.pid, TRACE_CALLS, NULL))
 		calls = NULL;
 	wrong = run_load(state, &work, slice);
 	state->calls = calls ? trace_count(calls) : UNKNOWN;

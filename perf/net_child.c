@@ -15,6 +15,7 @@
 #include <unistd.h>
 #include "perf/net_child.h"
 #include "perf/side.h"
+#include "perf/usage.h"
 
 enum { BACKLOG = 4096, PATIENCE_MS = 5000 };
 
@@ -113,6 +114,7 @@ const char *net_child_start(struct net_child *child,
 	const char *reason;
 
 	memset(child, 0, sizeof *child);
+	child->counter = -1;
 	child->page = mmap(NULL, sizeof *child->page, PROT_READ | PROT_WRITE,
 			   MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	if (child->page == MAP_FAILED)
@@ -128,6 +130,8 @@ const char *net_child_start(struct net_child *child,
 	child->pid = fork();
 	if (child->pid == 0)
 		run_server(way, &own, parent);
+	if (child->pid > 0)
+		child->counter = usage_counter(child->pid);
 	close(own.listener);
 	reason = child->pid < 0 ? "fork failed" : wait_until_serving(child);
 	if (!reason && clock_getcpuclockid(child->pid, &child->clock))
@@ -143,6 +147,8 @@ void net_child_end(struct net_child *child)
 		kill(child->pid, SIGKILL);
 		waitpid(child->pid, NULL, 0);
 	}
+	if (child->counter >= 0)
+		close(child->counter);
 	munmap(child->page, sizeof *child->page);
 }
 

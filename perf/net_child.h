@@ -9,6 +9,7 @@
 struct net_child {
 	pid_t pid;
 	clockid_t clock;	/* the processor time of all its threads */
+	int counter;		/* of its instructions; -1: none here */
 	struct sockaddr_in addr;
 	struct net_page *page;
 	unsigned spins;

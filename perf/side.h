@@ -34,6 +34,8 @@ struct slice {
 	 * measure.c takes its own. */
 	double wall_ns;
 	double cpu_ns;		/* all threads, the kernel's workers too */
+	/* Filled in beside cpu_ns, or < 0: it cannot tell. */
+	double worker_ns, switches, instructions;
 };
 
 #define COUNT_OPCODES	80

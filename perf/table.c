@@ -61,6 +61,18 @@ static void share(double part, double whole, FILE *out)
 		fprintf(out, " %6.3f", part / whole);
 }
 
+static void metric(const struct row *row, enum metric which, const char *format,
+		   FILE *out)
+{
+	double value = stats_median(row->samples[which], row->rounds);
+
+	fputc(' ', out);
+	if (value < 0)
+		fprintf(out, "%8s", "-");
+	else
+		fprintf(out, format, value); /* of one number */
+}
+
 static void compared(const struct bench *bench, const struct row *row,
 		     FILE *out)
 {
@@ -96,6 +108,9 @@ static void one_row(const struct bench *bench, const struct row *row, FILE *out)
 	share(is->fixed, is->data, out);
 	share(is->direct, is->data, out);
 	share(is->punts, is->ops, out);
+	metric(row, SWITCHES, "%8.3f", out);
+	if (!measure_no_instructions())
+		metric(row, INSTRUCTIONS, "%8.0f", out);
 	compared(bench, row, out);
 	fputc('\n', out);
 }
@@ -105,8 +120,9 @@ static void main_table(const struct bench *bench, FILE *out)
 	unsigned i;
 
 	axes(bench, NULL, out);
-	fprintf(out, " %9s %9s %9s %6s %6s %6s %6s  %s %s\n", "kops/s",
+	fprintf(out, " %9s %9s %9s %6s %6s %6s %6s %8s%s  %s %s\n", "kops/s",
 		"ns/op", "cpu/op", "calls", "fixed", "direct", "punts",
+		"switches", measure_no_instructions() ? "" : "    instr",
 		"cpu and wall over",
 		bench->against ? bench->against
 			       : bench->workload->sides[0]->name);

@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 #include "perf/side.h"
@@ -43,15 +44,22 @@ static long long tracepoint(const char *event)
 	return id;
 }
 
-static int count_thread(long long id, pid_t thread)
+static int count_thread(long long id, pid_t thread, const char *filter)
 {
 	struct perf_event_attr attr = { .type = PERF_TYPE_TRACEPOINT,
 					.size = sizeof attr };
+	int fd;
 
 	attr.config = (uint64_t)id;
 	attr.inherit = 1;
-	return (int)syscall(SYS_perf_event_open, &attr, thread, -1, -1,
-			    PERF_FLAG_FD_CLOEXEC);
+	fd = (int)syscall(SYS_perf_event_open, &attr, thread, -1, -1,
+			  PERF_FLAG_FD_CLOEXEC);
+	if (fd >= 0 && filter &&
+	    ioctl(fd, PERF_EVENT_IOC_SET_FILTER, filter) < 0) {
+		close(fd);
+		return -1;
+	}
+	return fd;
 }
 
 static unsigned threads_of(pid_t pid, pid_t *out, unsigned most)
@@ -72,7 +80,7 @@ static unsigned threads_of(pid_t pid, pid_t *out, unsigned most)
 }
 
 const char *trace_open(struct trace **out_trace, pid_t pid,
-		       const char *event)
+		       const char *event, const char *filter)
 {
 	enum { MOST = 4096 };
 	pid_t *threads = malloc(MOST * sizeof *threads);
@@ -91,7 +99,7 @@ const char *trace_open(struct trace **out_trace, pid_t pid,
 	if (trace)
 		trace->count = 0;
 	for (i = 0; i < count && !reason; i++) {
-		fd = count_thread(id, threads[i]);
+		fd = count_thread(id, threads[i], filter);
 		if (fd >= 0)
 			trace->fds[trace->count++] = fd;
 		else if (errno != ESRCH)

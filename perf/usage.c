@@ -21,7 +21,7 @@
 
 static int counter = -1, counter_error = 1;	/* 1: not tried yet */
 
-static void open_counter(void)
+static int open_counter(pid_t pid)
 {
 	struct perf_event_attr attr = {
 		.type = PERF_TYPE_HARDWARE,
@@ -30,15 +30,21 @@ static void open_counter(void)
 		.inherit = 1,
 	};
 
-	counter = (int)syscall(SYS_perf_event_open, &attr, 0, -1, -1,
-			       PERF_FLAG_FD_CLOEXEC);
+	return (int)syscall(SYS_perf_event_open, &attr, pid, -1, -1,
+			    PERF_FLAG_FD_CLOEXEC);
+}
+
+static void open_own_counter(void)
+{
+	if (counter_error <= 0)
+		return;
+	counter = open_counter(0);
 	counter_error = counter < 0 ? -errno : 0;
 }
 
 const char *measure_no_instructions(void)
 {
-	if (counter_error > 0)
-		open_counter();
+	open_own_counter();
 	if (!counter_error)
 		return NULL;
 	if (counter_error == -ENOENT)
@@ -47,55 +53,77 @@ const char *measure_no_instructions(void)
 		   "1?", peal_strerror(counter_error));
 }
 
-static double instructions(void)
+int usage_counter(pid_t pid)
+{
+	return measure_no_instructions() ? -1 : open_counter(pid);
+}
+
+static double instructions(int fd)
 {
 	uint64_t value;
 
-	if (counter_error > 0)
-		open_counter();
-	if (counter < 0 ||
-	    read(counter, &value, sizeof value) != sizeof value)
+	if (fd < 0 || read(fd, &value, sizeof value) != sizeof value)
 		return -1;
 	return (double)value;
 }
 
-static int read_text(const char *path, char *to, size_t size)
-{
-	int fd = open(path, O_RDONLY | O_CLOEXEC);
-	ssize_t got = fd < 0 ? -1 : read(fd, to, size - 1);
+/* --- threads ------------------------------------------------------------- */
 
+static int read_text(int dir, const char *thread, const char *name, char *to,
+		     size_t size)
+{
+	char path[300];
+	ssize_t got;
+	int fd;
+
+	snprintf(path, sizeof path, "%s/%s", thread, name);
+	fd = openat(dir, path, O_RDONLY | O_CLOEXEC);
+	got = fd < 0 ? -1 : read(fd, to, size - 1);
 	if (fd >= 0)
 		close(fd);
 	to[got < 0 ? 0 : got] = '\0';
 	return got > 0;
 }
 
-static double worker_ns(const char *thread)
+/* A thread's schedstat: nanoseconds run, nanoseconds waited, times run. */
+static void add_thread(int dir, const char *thread, struct usage *out)
 {
-	char path[300], text[64];
+	char text[96], *at;
+	double ran;
 
-	snprintf(path, sizeof path, "/proc/self/task/%s/comm", thread);
-	if (!read_text(path, text, sizeof text) ||
-	    strncmp(text, "iou-wrk", 7) != 0)
-		return 0;
-	snprintf(path, sizeof path, "/proc/self/task/%s/schedstat", thread);
-	return read_text(path, text, sizeof text) ? strtod(text, NULL) : 0;
+	if (!read_text(dir, thread, "schedstat", text, sizeof text))
+		return;
+	ran = strtod(text, &at);
+	strtod(at, &at);
+	out->switches += strtod(at, NULL);
+	if (read_text(dir, thread, "comm", text, sizeof text) &&
+	    strncmp(text, "iou-wrk", 7) == 0)
+		out->worker_ns += ran;
 }
 
-static double all_workers_ns(void)
+static void add_threads(const char *path, struct usage *out)
 {
-	DIR *tasks = opendir("/proc/self/task");
+	DIR *tasks = opendir(path);
 	struct dirent *entry;
-	double sum = 0;
 
-	if (!tasks)
-		return 0;
-	while ((entry = readdir(tasks)))
+	out->worker_ns = out->switches = 0;
+	while (tasks && (entry = readdir(tasks)))
 		if (entry->d_name[0] != '.')
-			sum += worker_ns(entry->d_name);
-	closedir(tasks);
-	return sum;
+			add_thread(dirfd(tasks), entry->d_name, out);
+	if (tasks)
+		closedir(tasks);
 }
+
+void usage_of(pid_t pid, int its_counter, struct usage *out)
+{
+	char path[64];
+
+	snprintf(path, sizeof path, "/proc/%d/task", (int)pid);
+	add_threads(path, out);
+	out->instructions = instructions(its_counter);
+}
+
+/* --- this process -------------------------------------------------------- */
 
 static double clock_ns(clockid_t which)
 {
@@ -105,6 +133,7 @@ static double clock_ns(clockid_t which)
 	return (double)ts.tv_sec * 1e9 + (double)ts.tv_nsec;
 }
 
+/* Those of threads that have ended, too, which no schedstat tells. */
 static double switches(void)
 {
 	struct rusage rusage;
@@ -115,9 +144,10 @@ static double switches(void)
 
 void usage_before(struct usage *out)
 {
-	out->worker_ns = all_workers_ns();
+	open_own_counter();
+	add_threads("/proc/self/task", out);
 	out->switches = switches();
-	out->instructions = instructions();
+	out->instructions = instructions(counter);
 	out->cpu_ns = clock_ns(CLOCK_PROCESS_CPUTIME_ID);
 	out->wall_ns = clock_ns(CLOCK_MONOTONIC);
 }
@@ -126,7 +156,7 @@ void usage_after(struct usage *out)
 {
 	out->wall_ns = clock_ns(CLOCK_MONOTONIC);
 	out->cpu_ns = clock_ns(CLOCK_PROCESS_CPUTIME_ID);
-	out->instructions = instructions();
+	out->instructions = instructions(counter);
+	add_threads("/proc/self/task", out);
 	out->switches = switches();
-	out->worker_ns = all_workers_ns();
 }
