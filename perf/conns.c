@@ -14,6 +14,7 @@
 #include "perf/env.h"
 #include "perf/net_bench.h"
 #include "perf/net_child.h"
+#include "perf/net_limits.h"
 #include "perf/net_load.h"
 
 enum { MESSAGE = 64, CHUNK = 4096, MOST_ROUNDS = 100, MOST_COUNTS = 16 };
@@ -72,10 +73,8 @@ static void measure_once(const struct net_way *way, unsigned count,
 	const char *wrong = way->missing;
 	struct net_child child;
 
-	if (!wrong && way->most && count > way->most)
-		wrong = why("it can have %u connections", way->most);
 	if (!wrong)
-		wrong = net_files_left(count);
+		wrong = net_limits(way, count);
 	if (!wrong)
 		wrong = net_child_start(&child, way, &job);
 	if (!wrong) {

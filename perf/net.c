@@ -4,6 +4,7 @@
 #include "perf/bench.h"
 #include "perf/commands.h"
 #include "perf/net_bench.h"
+#include "perf/net_limits.h"
 #include "perf/workloads.h"
 
 #define AXES(sizes, many, some)						\
@@ -11,7 +12,7 @@
 	  "send back what comes, or throw it away" },			\
 	{ "size", sizes, NULL, "64,1k,16k,64k", 0,			\
 	  "bytes of a message, at most 16M" },				\
-	{ "connections", many, NULL, "1,64,1000", 0, "at most 60k" },	\
+	{ "connections", many, NULL, "1,64,1000", 0, "at most 1M" },	\
 	{ "busy", some, NULL, NULL, 0,					\
 	  "of them send at a time; 0: all" }
 
@@ -52,8 +53,8 @@ static const char *senseless(const struct perf_case *at)
 
 	if (size < 1 || size > 16u << 20)
 		return "size is 1 to 16M";
-	if (connections < 1 || connections > 60 * 1024)
-		return "connections is 1 to 60k";
+	if (connections < 1 || connections > 1024 * 1024)
+		return "connections is 1 to 1M";
 	if (case_number(at, "busy") > connections)
 		return "more busy than there are connections";
 	return NULL;

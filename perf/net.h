@@ -63,6 +63,10 @@ void net_serving(struct net_page *page, const char *setup);
 __attribute__((noreturn, format(printf, 2, 3)))
 void net_cannot(struct net_page *page, const char *why, ...);
 
+/* Zeroed memory that counts as it is touched, so that a server may have a place
+ * for every connection that could come. Cannot fail: see net_cannot(). */
+void *net_map(struct net_page *page, size_t size);
+
 void net_serve_epoll(const struct net_job *job, unsigned variant);
 void net_serve_model(const struct net_job *job, unsigned variant);
 void net_serve_threads(const struct net_job *job, unsigned variant);
@@ -168,7 +172,6 @@ enum { NET_WAYS(NET_ID) NET_WAY_COUNT };
 #undef NET_ID
 
 extern const struct net_way net_ways[NET_WAY_COUNT];
-
 
 #ifdef __cplusplus
 }

@@ -9,14 +9,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 #include "perf/net_bench.h"
 #include "perf/net_child.h"
+#include "perf/net_limits.h"
 #include "perf/net_load.h"
 #include "perf/trace.h"
 #include "perf/usage.h"
 
-enum { IOURING_SEND = 26, IOURING_RECV = 27, SPARE_FILES = 64 };
+enum { IOURING_SEND = 26, IOURING_RECV = 27 };
 #define LEAST_CHUNK	4096u
 
 struct net_state {
@@ -31,33 +31,6 @@ struct net_state {
 };
 
 const char *net_verify;
-
-static unsigned open_files;
-
-void net_raise_files(void)
-{
-	struct rlimit limit;
-
-	getrlimit(RLIMIT_NOFILE, &limit);
-	limit.rlim_cur = limit.rlim_max;
-	setrlimit(RLIMIT_NOFILE, &limit);
-}
-
-const char *net_files_left(unsigned more)
-{
-	struct rlimit limit;
-
-	getrlimit(RLIMIT_NOFILE, &limit);
-	if (open_files + more + SPARE_FILES <= limit.rlim_cur)
-		return NULL;
-	if (open_files)
-		return why("RLIMIT_NOFILE %llu < %u: %u descriptors belong to "
-			   "the rows before; run fewer rows, or raise it "
-			   "(ulimit -n)", (unsigned long long)limit.rlim_cur,
-			   open_files + more + SPARE_FILES, open_files);
-	return why("RLIMIT_NOFILE %llu < %u; raise it (ulimit -n)",
-		   (unsigned long long)limit.rlim_cur, more + SPARE_FILES);
-}
 
 static void heap(struct net_state *state, const struct net_memory *before)
 {
@@ -92,7 +65,7 @@ static void net_close(void *as_void)
 	if (state->load)
 		net_load_close(state->load);
 	net_child_end(&state->child);
-	open_files -= state->connections;
+	net_limits_took(-(int)state->connections);
 	free(state);
 }
 
@@ -109,9 +82,7 @@ static const char *net_open(void **out_state, unsigned which,
 	job.stream = options.stream = case_is(at, "traffic", "stream");
 	if (job.chunk < LEAST_CHUNK)
 		job.chunk = LEAST_CHUNK;
-	if (way->most && job.connections > way->most)
-		return why("it can have %u connections", way->most);
-	wrong = net_files_left(job.connections);
+	wrong = net_limits(way, job.connections);
 	if (wrong)
 		return wrong;
 	state = calloc(1, sizeof *state);
@@ -129,7 +100,7 @@ static const char *net_open(void **out_state, unsigned which,
 	options.busy = state->busy = (unsigned)case_number(at, "busy");
 	if (!state->busy || state->busy > job.connections)
 		options.busy = state->busy = job.connections;
-	open_files += state->connections;
+	net_limits_took((int)state->connections);
 	wrong = connect_to(state, &options);
 	if (wrong) {
 		net_close(state);

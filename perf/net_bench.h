@@ -15,10 +15,4 @@ NET_WAYS(NET_DECLARE)
  * proves. */
 extern const char *net_verify;
 
-/* Raises the soft limit of descriptors to the hard one. */
-void net_raise_files(void);
-
-/* NULL, or why so many more descriptors are not to be had. */
-const char *net_files_left(unsigned more);
-
 #endif

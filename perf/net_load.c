@@ -8,6 +8,7 @@
 #include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
+#include "perf/net_limits.h"
 #include "perf/net_load.h"
 #include "perf/side.h"
 
@@ -261,8 +262,9 @@ static int connect_one(struct net_load *load, struct client *client,
 	client->fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	if (client->fd < 0)
 		return -errno;
-	/* An address has 28,000 ports to call from. */
-	from.sin_addr.s_addr = htonl(INADDR_LOOPBACK + index / 16384);
+	/* An address has so many ports to call from. */
+	from.sin_addr.s_addr = htonl(INADDR_LOOPBACK +
+				     index / net_ports_per_address());
 	setsockopt(client->fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &yes,
 		   sizeof yes);
 	setsockopt(client->fd, IPPROTO_TCP, TCP_NODELAY, &yes, sizeof yes);

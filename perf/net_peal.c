@@ -10,13 +10,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include "peal.h"
 #include "perf/net.h"
 
 enum { SQ_RECV = 27, SQ_SEND = 26 };
 
 #define BUFFERS	256u
+#define MANY	16384u		/* connections that need more than the default
+				 * room for ops */
 #define NONE	UINT16_MAX
 
 struct conn {
@@ -208,16 +209,6 @@ static void on_signal(int signal)
 
 /* --- start --------------------------------------------------------------- */
 
-static void *map(size_t size)
-{
-	void *memory = mmap(NULL, size, PROT_READ | PROT_WRITE,
-			    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-
-	if (memory == MAP_FAILED)
-		net_cannot(job->page, "no memory for %zu bytes", size);
-	return memory;
-}
-
 static void open_group(void)
 {
 	struct peal_group_options options = PEAL_GROUP_OPTIONS;
@@ -233,6 +224,9 @@ static void open_ring(unsigned variant)
 	struct peal_ring_options options = PEAL_RING_OPTIONS;
 
 	options.cq_entries = 4096;
+	/* A receive and a send of each may be in flight, or a close. */
+	if (job->connections > MANY)
+		options.max_ops = 2 * job->connections + MANY;
 	if (direct)
 		options.direct_fds = job->connections + 8;
 	options.engine = variant & NET_ON_EPOLL ? "epoll" : "uring";
@@ -243,15 +237,16 @@ static void open_ring(unsigned variant)
 
 void net_serve_peal(const struct net_job *given, unsigned variant)
 {
+	size_t room = given->connections + 8;
 	char setup[160];
 	int yes = 1;
 
 	job = given;
 	direct = variant & NET_FILES;
-	conns = map((job->connections + 8) * sizeof *conns);
-	free_conns = map((job->connections + 8) * sizeof *free_conns);
-	buffers = map((variant & NET_GROUP ? BUFFERS : job->connections + 8) *
-		      job->chunk);
+	conns = net_map(job->page, room * sizeof *conns);
+	free_conns = net_map(job->page, room * sizeof *free_conns);
+	buffers = net_map(job->page, (variant & NET_GROUP ? BUFFERS : room) *
+				     job->chunk);
 	open_ring(variant);
 	if (variant & NET_GROUP)
 		open_group();

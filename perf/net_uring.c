@@ -13,7 +13,6 @@
 #include <netinet/tcp.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/socket.h>
 #include <unistd.h>
 #include "perf/net.h"
@@ -273,23 +272,13 @@ static void dispatch(const struct io_uring_cqe *cqe)
 	}
 }
 
-static void *map(size_t size)
-{
-	void *memory = mmap(NULL, size, PROT_READ | PROT_WRITE,
-			    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-
-	if (memory == MAP_FAILED)
-		net_cannot(job->page, "no memory for %zu bytes", size);
-	return memory;
-}
-
 static void open_group(void)
 {
 	struct io_uring_buf_reg reg = { .ring_entries = BUFFERS,
 					.bgid = GROUP };
 	int rc;
 
-	shared = map(BUFFERS * sizeof(struct io_uring_buf));
+	shared = net_map(job->page, BUFFERS * sizeof(struct io_uring_buf));
 	reg.ring_addr = (uint64_t)(uintptr_t)shared;
 	rc = io_uring_register_buf_ring(&ring, &reg, 0);
 	if (rc < 0)
@@ -321,6 +310,7 @@ static void open_ring(void)
 
 void net_serve_uring(const struct net_job *given, unsigned variant)
 {
+	size_t room = given->connections + 8;
 	struct io_uring_cqe *cqe;
 	unsigned head, count;
 	int yes = 1;
@@ -328,10 +318,10 @@ void net_serve_uring(const struct net_job *given, unsigned variant)
 	job = given;
 	group = variant & NET_GROUP;
 	files = variant & NET_FILES;
-	conns = map((job->connections + 8) * sizeof *conns);
-	free_conns = map((job->connections + 8) * sizeof *free_conns);
-	parked = map((job->connections + 8) * sizeof *parked);
-	buffers = map((group ? BUFFERS : job->connections + 8) * job->chunk);
+	conns = net_map(job->page, room * sizeof *conns);
+	free_conns = net_map(job->page, room * sizeof *free_conns);
+	parked = net_map(job->page, room * sizeof *parked);
+	buffers = net_map(job->page, (group ? BUFFERS : room) * job->chunk);
 	open_ring();
 	setsockopt(job->listener, IPPROTO_TCP, TCP_NODELAY, &yes, sizeof yes);
 	arm_accept();

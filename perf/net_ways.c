@@ -2,6 +2,7 @@
 /* The ways to write the server, and what each of them calls. */
 #include <stdarg.h>
 #include <stdio.h>
+#include <sys/mman.h>
 #include <unistd.h>
 #include "perf/net.h"
 
@@ -25,4 +26,14 @@ void net_cannot(struct net_page *page, const char *why, ...)
 	va_end(args);
 	__atomic_store_n(&page->state, NET_CANNOT, __ATOMIC_RELEASE);
 	_exit(0);
+}
+
+void *net_map(struct net_page *page, size_t size)
+{
+	void *memory = mmap(NULL, size, PROT_READ | PROT_WRITE,
+			    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+	if (memory == MAP_FAILED)
+		net_cannot(page, "no memory for %zu bytes", size);
+	return memory;
 }
