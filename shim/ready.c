@@ -98,11 +98,20 @@ static uint64_t left_of(const struct peal__sqe *sqe, int64_t progress)
 	return sum - (uint64_t)progress;
 }
 
-/* Does a transfer with MSG_WAITALL go on after this part of it? */
+/* A receive with room for control data ends with its first part, as the
+ * kernel's ring has it: the next one would lose what comes with it. */
+static int wants_all(const struct peal__sqe *sqe)
+{
+	return sqe->op_flags & MSG_WAITALL &&
+	       !(sqe->opcode == PEAL__OP_RECVMSG &&
+		 message(sqe)->msg_controllen);
+}
+
+/* Does it go on after this part of it? */
 static int goes_on(struct peal__sqe *sqe, int64_t *progress, int moved)
 {
-	if (!(sqe->op_flags & MSG_WAITALL) || moved <= 0 ||
-	    (uint64_t)moved >= left_of(sqe, *progress) || !is_stream(sqe->fd))
+	if (moved <= 0 || (uint64_t)moved >= left_of(sqe, *progress) ||
+	    !is_stream(sqe->fd))
 		return 0;
 	*progress += moved;
 	if (!is_message(sqe)) {
@@ -115,7 +124,7 @@ static int goes_on(struct peal__sqe *sqe, int64_t *progress, int moved)
 static int try_socket(struct peal__sqe *sqe, int64_t *progress, unsigned how)
 {
 	struct peal__sqe once;
-	int rc;
+	int all = wants_all(sqe), rc;
 
 	(void)how;
 	do {
@@ -124,7 +133,7 @@ static int try_socket(struct peal__sqe *sqe, int64_t *progress, unsigned how)
 		rc = is_message(sqe) && *progress
 			     ? call_rest(&once, (uint64_t)*progress)
 			     : (int)peal__blocking_run(&once);
-	} while (rc == -EINTR || goes_on(sqe, progress, rc));
+	} while (rc == -EINTR || (all && goes_on(sqe, progress, rc)));
 	if (rc == -EAGAIN && !(sqe->op_flags & MSG_DONTWAIT))
 		return READY_WAIT;
 	return (int)(rc < 0 && *progress ? *progress : rc + *progress);

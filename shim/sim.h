@@ -25,6 +25,7 @@
 
 struct sim_file;
 struct sim_inode;
+struct sim_rights;
 struct sim_sock;
 struct sim_op;
 
@@ -107,12 +108,14 @@ struct peal_sim {
 	uint64_t traced;
 	peal_sim_trace *trace;
 	void *trace_ctx;
+	struct sim_rights *dropped;
 	struct sim_file *woken, *woken_last;	/* linked by woken_next */
 	uint32_t tables;		/* of direct descriptors, so far */
 	uint32_t doomed;		/* nodes */
 	uint32_t halts;			/* nodes whose halt is due */
 	uint8_t running;
 	uint8_t stop;
+	uint8_t dropping;		/* what is in dropped */
 };
 
 void peal__sim_event_add(struct peal_sim *world, struct sim_event *event,

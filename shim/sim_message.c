@@ -95,6 +95,8 @@ static int64_t send_local(struct sim_sock *sock, const struct iovec *parts,
 	if (!packet)
 		return -ENOMEM;
 	packet->source = sock->local;
+	packet->rights = sock->giving;
+	sock->giving = NULL;
 	deliver(peer, packet);
 	return (int64_t)len;
 }
@@ -199,6 +201,13 @@ static uint64_t scatter(const struct sim_packet *packet,
 	return at;
 }
 
+static void end_header(struct sim_sock *sock, const struct sim_packet *packet,
+		       struct msghdr *msg, unsigned flags, int cut)
+{
+	msg->msg_flags = cut | (int)(flags & MSG_CMSG_CLOEXEC);
+	peal__sim_control_write(sock, packet, msg);
+}
+
 static int64_t nothing_there(struct sim_sock *sock)
 {
 	int error = sock->error;
@@ -220,16 +229,27 @@ static int64_t message_receive(struct sim_sock *sock,
 	struct sim_packet *packet = sock->messages;
 	uint64_t copied, len;
 
-	if (!packet)
-		return nothing_there(sock);
+	if (!packet) {
+		int64_t rc = nothing_there(sock);
+
+		if (rc == 0 && msg)
+			end_header(sock, NULL, msg, flags, 0);
+		return rc;
+	}
 	copied = scatter(packet, parts, count);
 	len = packet->len;
 	if (msg && msg->msg_name) {
 		peal__sim_put_addr(&packet->source, (uintptr_t)msg->msg_name,
 			     (uintptr_t)&msg->msg_namelen);
 	}
+	sock->taken = packet->rights;
+	if (flags & MSG_PEEK && packet->rights)
+		sock->taken = peal__sim_rights_copy(packet->rights);
+	else
+		packet->rights = NULL;
 	if (msg)
-		msg->msg_flags = copied < len ? MSG_TRUNC : 0;
+		end_header(sock, packet, msg, flags,
+			   copied < len ? MSG_TRUNC : 0);
 	if (flags & MSG_PEEK)
 		return (int64_t)(flags & MSG_TRUNC ? len : copied);
 	peal__sim_packet_free(take(sock));
@@ -360,7 +380,8 @@ static int64_t stream_move(struct sim_op *op, struct sim_sock *sock,
 
 	if (!whole)
 		return 0;
-	if (move->flags & MSG_WAITALL && !(move->flags & MSG_PEEK))
+	if (move->flags & MSG_WAITALL && !(move->flags & MSG_PEEK) &&
+	    !(move->msg && !move->writes && move->msg->msg_controllen))
 		return stream_all(op, sock, move);
 	return stream_parts(sock, move, 0);
 }
@@ -389,16 +410,16 @@ static int may_move(const struct sim_file *file, const struct move *move)
 		       ? 0 : -EBADF;
 }
 
-static void finish_header(const struct sim_sock *sock, const struct move *move,
-			  int64_t rc)
+static int64_t stream_header(struct sim_op *op, struct sim_sock *sock,
+			     const struct move *move)
 {
-	if (rc < 0 || !move->msg || move->writes)
-		return;
-	move->msg->msg_controllen = 0;
-	if (!sim_is_stream(sock))
-		return;
-	move->msg->msg_flags = 0;
-	move->msg->msg_namelen = 0;
+	int64_t rc = stream_move(op, sock, move);
+
+	if (rc >= 0 && move->msg && !move->writes) {
+		end_header(sock, NULL, move->msg, move->flags, 0);
+		move->msg->msg_namelen = 0;
+	}
+	return rc;
 }
 
 int64_t peal__sim_transfer(struct sim_op *op)
@@ -413,10 +434,14 @@ int64_t peal__sim_transfer(struct sim_op *op)
 		return rc;
 	if (!move.writes && move.flags & MSG_ERRQUEUE)
 		return -EAGAIN;
-	rc = sim_is_stream(sock) ? stream_move(op, sock, &move)
+	if (move.msg && move.writes && !op->progress)
+		rc = peal__sim_control_read(sock, move.msg);
+	if (rc < 0)
+		return rc;
+	rc = sim_is_stream(sock) ? stream_header(op, sock, &move)
 				 : message_move(sock, &move);
 	if (rc == SIM_WAIT && move.flags & MSG_DONTWAIT)
 		rc = op->progress ? (int64_t)op->progress : -EAGAIN;
-	finish_header(sock, &move, rc);
+	peal__sim_control_end(sock);
 	return rc;
 }

@@ -57,6 +57,7 @@ void peal__sim_sock_drop(struct sim_sock *sock)
 	if (--sock->refs)
 		return;
 	drop_messages(sock);
+	peal__sim_rights_forget(sock);
 	free(sock->rx);
 	free(sock);
 }
@@ -109,6 +110,7 @@ static void leave_node(struct sim_sock *sock)
 	sock->closed = 1;
 	sock->file = NULL;
 	drop_messages(sock);
+	peal__sim_rights_forget(sock);
 	if (sock->inode) {
 		sock->inode->bound = NULL;
 		peal__sim_inode_drop(sock->inode);
@@ -172,11 +174,14 @@ static void lose_peer(struct sim_sock *sock, uint32_t underway)
 /* Its peers are not told. */
 void peal__sim_net_crash(struct peal_sim_node *node)
 {
+	struct peal_sim *world = node->world;
+
+	world->dropping = 1;	/* what is on its way goes when all are gone */
 	while (node->socks) {
 		struct sim_sock *sock = node->socks, *peer = sock->peer;
 
 		peal__sim_sock_hold(sock);
-		peal__sim_event_remove(node->world, &sock->retry);
+		peal__sim_event_remove(world, &sock->retry);
 		if (peer && peer->node != node && !peer->closed)
 			lose_peer(peer, sock->coming);
 		leave_node(sock);
@@ -189,6 +194,7 @@ void peal__sim_net_crash(struct peal_sim_node *node)
 		peal__sim_sock_unpair(sock);
 		peal__sim_sock_drop(sock);
 	}
+	peal__sim_rights_drain(world);
 }
 
 /* What was sent to it meanwhile is answered now: by a reset. */
@@ -322,6 +328,19 @@ int peal_sim_buffer(struct peal_sim_node *node, peal_fd fd, uint32_t bytes)
 	if (!sock)
 		return error;
 	sock->rx_most = bytes ? bytes : 1;
+	return 0;
+}
+
+int peal_sim_ancillary(struct peal_sim_node *node, peal_fd fd, unsigned what)
+{
+	int error;
+	struct sim_sock *sock = sock_at(node, fd, &error);
+
+	if (!sock)
+		return error;
+	if (what & ~(PEAL_SIM_TTL | PEAL_SIM_PKTINFO))
+		return -EINVAL;
+	sock->ancillary = what;
 	return 0;
 }
 

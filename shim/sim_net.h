@@ -31,6 +31,14 @@ struct sim_addr {
 	} u;
 };
 
+/* Descriptors on their way, held; of a stream with the bytes from at to end. */
+struct sim_rights {
+	struct sim_rights *next;
+	uint64_t at, end;
+	uint32_t count;
+	struct sim_file *files[];
+};
+
 enum sim_sock_state {
 	SOCK_IDLE,
 	SOCK_LISTENS,
@@ -62,6 +70,10 @@ struct sim_sock {
 	uint32_t rx_room, rx_head, rx_len;
 	uint32_t rx_most;		/* with what is on its way */
 	uint32_t coming;
+	uint64_t rx_read;		/* bytes, ever */
+	struct sim_rights *rights, *last_rights;	/* that arrived */
+	struct sim_rights *giving, *taken;	/* of the op that runs */
+	unsigned ancillary;		/* PEAL_SIM_TTL, ... */
 	uint64_t last_due;		/* nothing arrives before what was sent
 					 * earlier */
 	struct sim_packet *messages, *last_message;
@@ -87,6 +99,7 @@ struct sim_packet {
 	struct sim_sock *from, *to;	/* held; to NULL: by address */
 	struct peal_sim_node *from_node, *to_node;
 	struct sim_addr source, target;
+	struct sim_rights *rights;
 	uint32_t len, at;
 	uint8_t data[];
 };
@@ -160,12 +173,30 @@ int64_t peal__sim_stream_read(struct sim_sock *sock, void *buf, uint64_t len,
 			int peek);
 int64_t peal__sim_stream_write(struct sim_sock *sock, const void *buf,
 			 uint64_t len);
+/* rights, which come with it, or NULL; on an error they are the caller's. */
 int peal__sim_stream_append(struct sim_sock *sock, const void *buf,
-			    uint32_t len);
+			    uint32_t len, struct sim_rights *rights);
 void peal__sim_stream_end(struct sim_sock *sock); /* sends the end, once */
 int64_t peal__sim_message_send(struct sim_sock *sock, const struct iovec *parts,
 			 size_t count, const struct sim_addr *to);
 void peal__sim_message_arrived(struct sim_packet *packet);
 int64_t peal__sim_transfer(struct sim_op *op);	/* send, recv, read, write */
+
+/* --- sim_control.c ------------------------------------------------------- */
+
+void peal__sim_rights_drop(struct peal_sim *world, struct sim_rights *rights);
+void peal__sim_rights_drain(struct peal_sim *world);
+void peal__sim_rights_forget(struct sim_sock *sock);	/* all that arrived */
+void peal__sim_rights_queue(struct sim_sock *sock, struct sim_rights *rights,
+			    uint32_t len);
+struct sim_rights *peal__sim_rights_copy(const struct sim_rights *rights);
+void peal__sim_rights_pass(struct sim_sock *sock, uint32_t len, int peek);
+/* What a sendmsg is to carry: sock->giving; 0 or -errno. */
+int peal__sim_control_read(struct sim_sock *sock, const struct msghdr *msg);
+/* What a recvmsg has got: sock->taken, and of packet, unless that is NULL. */
+void peal__sim_control_write(struct sim_sock *sock,
+			     const struct sim_packet *packet,
+			     struct msghdr *msg);
+void peal__sim_control_end(struct sim_sock *sock);
 
 #endif

@@ -60,6 +60,7 @@ void peal__sim_packet_free(struct sim_packet *packet)
 {
 	if (packet->to && packet->kind == PACKET_DATA)
 		packet->to->coming -= packet->len;
+	peal__sim_rights_drop(packet->from_node->world, packet->rights);
 	peal__sim_sock_drop(packet->from);
 	if (packet->to)
 		peal__sim_sock_drop(packet->to);
@@ -161,8 +162,11 @@ static void take_data(struct sim_packet *packet)
 
 	if (to->no_read)
 		return;
-	if (peal__sim_stream_append(to, packet->data, packet->len) < 0)
+	if (peal__sim_stream_append(to, packet->data, packet->len,
+				    packet->rights) < 0)
 		peal__sim_sock_fail(to, -ENOMEM);
+	else
+		packet->rights = NULL;
 	peal__sim_sock_wake(to, POLLIN);
 }
 

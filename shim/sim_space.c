@@ -232,8 +232,11 @@ static int64_t splice_in(struct sim_file *in, char *buf, uint64_t len,
 {
 	int64_t rc;
 
-	if (in->kind == SIM_SOCK)
-		return peal__sim_stream_read(in->sock, buf, len, 0);
+	if (in->kind == SIM_SOCK) {
+		rc = peal__sim_stream_read(in->sock, buf, len, 0);
+		peal__sim_control_end(in->sock);
+		return rc;
+	}
 	rc = peal__sim_data_read(in->inode, buf, len,
 			   offset == PEAL_CURRENT ? in->position : offset);
 	if (rc > 0 && offset == PEAL_CURRENT)

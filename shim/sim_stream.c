@@ -37,7 +37,7 @@ static int grow(struct sim_sock *sock, uint32_t need)
 }
 
 int peal__sim_stream_append(struct sim_sock *sock, const void *buf,
-			    uint32_t len)
+			    uint32_t len, struct sim_rights *rights)
 {
 	uint32_t tail, first;
 
@@ -49,6 +49,8 @@ int peal__sim_stream_append(struct sim_sock *sock, const void *buf,
 	memcpy(sock->rx + tail, buf, first);
 	memcpy(sock->rx, (const uint8_t *)buf + first, len - first);
 	sock->rx_len += len;
+	if (rights)
+		peal__sim_rights_queue(sock, rights, len);
 	return 0;
 }
 
@@ -84,13 +86,19 @@ int64_t peal__sim_stream_read(struct sim_sock *sock, void *buf, uint64_t len,
 {
 	uint32_t part = sock->rx_len < len ? sock->rx_len : (uint32_t)len;
 
+	if (sock->taken)
+		return 0;	/* descriptors end what is read at once */
 	if (!sock->rx_len || sock->no_read)
 		return empty(sock);
+	if (sock->rights && sock->rights->end - sock->rx_read < part)
+		part = (uint32_t)(sock->rights->end - sock->rx_read);
 	if (part > 1 && peal__sim_fault(sock->node, PEAL_SIM_SHORT))
 		part = 1 + (uint32_t)sim_below(sock->node->world, part);
 	copy_out(sock, buf, part);
+	peal__sim_rights_pass(sock, part, peek);
 	if (peek)
 		return part;
+	sock->rx_read += part;
 	sock->rx_len -= part;
 	sock->rx_head = sock->rx_len
 				? (sock->rx_head + part) & (sock->rx_room - 1)
@@ -191,14 +199,17 @@ static int send_part(struct sim_sock *sock, const void *buf, uint32_t len)
 	    !peal__sim_is_cut(node->world, node, peer->node)) {
 		if (peer->no_read)
 			return 0;
-		if (peal__sim_stream_append(peer, buf, len) < 0)
+		if (peal__sim_stream_append(peer, buf, len, sock->giving) < 0)
 			return -ENOMEM;
+		sock->giving = NULL;
 		peal__sim_sock_wake(peer, POLLIN);
 		return 0;
 	}
 	packet = peal__sim_packet_new(sock, peer, PACKET_DATA, buf, len);
 	if (!packet)
 		return -ENOMEM;
+	packet->rights = sock->giving;
+	sock->giving = NULL;
 	peal__sim_packet_send(packet, delay);
 	return 0;
 }

@@ -990,8 +990,6 @@ TEST(recvmsg_multishot_says_what_was_cut_off)
 
 TEST(recvmsg_multishot_brings_control_data)
 {
-	if (on_sim())
-		SKIP("simulated sockets have no control data");
 	int fds[2], yes = 1;
 
 	open_mail_group(20, CMSG_SPACE(sizeof(int)), 512);

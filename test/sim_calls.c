@@ -446,6 +446,10 @@ int posix_setsockopt(int fd, int level, int name, const void *value,
 	if (level == SOL_SOCKET && name == SO_RCVBUF)
 		return (int)as_call(peal_sim_buffer(node(), fd,
 						    (uint32_t)number));
+	if (level == IPPROTO_IP && name == IP_RECVTTL)
+		return (int)as_call(peal_sim_ancillary(node(), fd,
+						       number ? PEAL_SIM_TTL
+							      : 0));
 	if (level == SOL_SOCKET && name == SO_LINGER &&
 	    ((const struct linger *)value)->l_onoff)
 		return (int)as_call(peal_sim_break(node(), fd));

@@ -75,4 +75,44 @@ static inline int exists(const char *path)
 	return peal_sim_get_file(node, path, &c, 1, 0) >= 0;
 }
 
+/* --- two rings ----------------------------------------------------------- */
+
+/* Handles of two rings are alike. */
+static inline struct peal_ring *change_ring(struct peal_ring *to)
+{
+	struct peal_ring *from = ring;
+
+	forget_outcomes();
+	ring = to;
+	return from;
+}
+
+/* A stream from another node's ring to this one's; the client's end. */
+static inline int connect_from(struct peal_ring *client, unsigned flags,
+			       peal_fd *out_accepted)
+{
+	struct sockaddr_in addr = { .sin_family = AF_INET,
+				    .sin_port = htons(80) };
+	struct peal_ring *own;
+	int listener, fd;
+
+	listener = (int)finish(peal_socket(ring, AF_INET, SOCK_STREAM, 0, 0,
+					   on_done, NULL));
+	ck_result(finish(peal_bind(ring, listener, (void *)&addr, sizeof(addr),
+				   0, on_done, NULL)), 0);
+	ck_result(finish(peal_listen(ring, listener, 4, 0, on_done, NULL)), 0);
+	addr.sin_addr.s_addr = htonl(0x0a000001);
+	own = change_ring(client);
+	fd = (int)finish(peal_socket(client, AF_INET, SOCK_STREAM, 0, 0,
+				     on_done, NULL));
+	ck_ok(fd);
+	ck_result(finish(peal_connect(client, fd, (void *)&addr, sizeof(addr),
+				      0, on_done, NULL)), 0);
+	change_ring(own);
+	*out_accepted = (peal_fd)finish(peal_accept(ring, listener, NULL, NULL,
+						    flags, on_done, NULL));
+	ck_ok(*out_accepted);
+	return fd;
+}
+
 #endif

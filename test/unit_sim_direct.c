@@ -69,16 +69,6 @@ BARE_TEST(path_does_not_begin_at_a_slot)
 
 /* --- crashes ------------------------------------------------------------- */
 
-/* Handles of two rings are alike. */
-static struct peal_ring *change_ring(struct peal_ring *to)
-{
-	struct peal_ring *from = ring;
-
-	forget_outcomes();
-	ring = to;
-	return from;
-}
-
 static int64_t recv_now(struct peal_ring *where, int fd)
 {
 	struct peal_ring *own = change_ring(where);
@@ -91,48 +81,21 @@ static int64_t recv_now(struct peal_ring *where, int fd)
 	return rc;
 }
 
-/* A stream between two nodes; the server's end is a slot. */
-static int connect_to(struct peal_ring *client, int64_t *slot)
-{
-	struct sockaddr_in addr = { .sin_family = AF_INET,
-				    .sin_port = htons(80) };
-	struct peal_ring *own;
-	int listener, fd;
-
-	listener = (int)finish(peal_socket(ring, AF_INET, SOCK_STREAM, 0, 0,
-					   on_done, NULL));
-	ck_result(finish(peal_bind(ring, listener, (void *)&addr, sizeof(addr),
-				   0, on_done, NULL)), 0);
-	ck_result(finish(peal_listen(ring, listener, 4, 0, on_done, NULL)), 0);
-	addr.sin_addr.s_addr = htonl(0x0a000001);
-	own = change_ring(client);
-	fd = (int)finish(peal_socket(client, AF_INET, SOCK_STREAM, 0, 0,
-				     on_done, NULL));
-	ck_ok(fd);
-	ck_result(finish(peal_connect(client, fd, (void *)&addr, sizeof(addr),
-				      0, on_done, NULL)), 0);
-	change_ring(own);
-	*slot = finish(peal_accept(ring, listener, NULL, NULL, PEAL_DIRECT,
-				   on_done, NULL));
-	ck_ok(*slot);
-	return fd;
-}
-
 BARE_TEST(crash_empties_the_table_and_tells_no_peer)
 {
 	struct peal_ring *client;
 	char byte;
-	int64_t slot;
+	peal_fd slot;
 	int fd;
 
 	begin(1);
 	client = ring_on(peal_sim_node(world, "b"));
-	fd = connect_to(client, &slot);
-	ck_assert_int_eq(peal_fd_is_direct((peal_fd)slot), 1);
+	fd = connect_from(client, PEAL_DIRECT, &slot);
+	ck_assert_int_eq(peal_fd_is_direct(slot), 1);
 	/* An op keeps the file of a slot that is closed. */
-	ck_ok(peal_recv(ring, (int)slot, &byte, 1, 0, 0, on_done, NULL));
+	ck_ok(peal_recv(ring, slot, &byte, 1, 0, 0, on_done, NULL));
 	settle();
-	ck_result(finish(peal_close(ring, (int)slot, 0, on_done, NULL)), 0);
+	ck_result(finish(peal_close(ring, slot, 0, on_done, NULL)), 0);
 	crash();
 	peal_sim_run(world, peal_sim_now(world) + 10 * PEAL_S);
 	ck_result(recv_now(client, fd), -EAGAIN);

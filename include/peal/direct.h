@@ -8,10 +8,11 @@
  *
  * PEAL_DIRECT, in the flags of peal_open, peal_socket, peal_accept and
  * peal_accept_multishot, is a wish: where the ring has no table
- * (options.direct_fds is 0, Linux before 5.19, an engine other than io_uring and
- * sim) the result is an ordinary descriptor and the program goes on as it is. peal_fd_is_direct()
- * and peal_ring_explain() tell. A full table is -ENFILE; for an accept it comes
- * too late: the kernel has taken the connection, and closes it.
+ * (options.direct_fds is 0, Linux before 5.19, an engine other than io_uring
+ * and sim) the result is an ordinary descriptor and the program goes on as it
+ * is. peal_fd_is_direct() and peal_ring_explain() tell. A full table is
+ * -ENFILE; for an accept it comes too late: the kernel has taken the
+ * connection, and closes it.
  */
 #ifndef PEAL_DIRECT_H
 #define PEAL_DIRECT_H

@@ -218,7 +218,8 @@ peal_op peal_send_full(struct peal_ring *ring, peal_fd fd, const void *buf,
  * Receives a message, with its sender's address and control data, recvmsg(2).
  *   fd        a socket
  *   msg       lent, with all it points to; its fields are set as by recvmsg(2)
- *   msg_flags MSG_PEEK, ...; MSG_CMSG_CLOEXEC is added
+ *   msg_flags MSG_PEEK, ...; MSG_CMSG_CLOEXEC is added; MSG_WAITALL counts
+ *             only without room for control data
  *   flags     0 or PEAL_ASYNC
  * Result      as peal_recv; msg->msg_flags has MSG_TRUNC when it was longer
  * Errors      as peal_recv

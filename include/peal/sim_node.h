@@ -266,6 +266,23 @@ int peal_sim_name(struct peal_sim_node *node, peal_fd fd, int peer,
  */
 int peal_sim_socket_type(struct peal_sim_node *node, peal_fd fd);
 
+#define PEAL_SIM_TTL		1u	/* IP_TTL, IPV6_HOPLIMIT: always 64 */
+#define PEAL_SIM_PKTINFO	2u	/* IP_PKTINFO, IPV6_PKTINFO */
+
+/*
+ * What peal_recvmsg() on a datagram socket is told in the control data:
+ * setsockopt(2)'s IP_RECVTTL, IP_PKTINFO, IPV6_RECVHOPLIMIT,
+ * IPV6_RECVPKTINFO. (Descriptors, SCM_RIGHTS, need no wish.)
+ *   what     PEAL_SIM_TTL, ... together; 0: nothing
+ * Result     0
+ * Errors     -EBADF, -ENOTSOCK; -EINVAL: what is none of them
+ * Lifetime   until it is set again
+ * Thread     the world's
+ * Engines    sim
+ * Memory     none
+ */
+int peal_sim_ancillary(struct peal_sim_node *node, peal_fd fd, unsigned what);
+
 /*
  * Breaks a connection: its peer gets a reset, as from a close(2) with SO_LINGER
  * of no time.
