@@ -91,7 +91,8 @@ static inline int peal__soft_busy(struct peal_ring *ring)
 {
 	const struct peal__soft *soft = peal__soft_of(ring);
 
-	return soft->cq_head != soft->cq_tail || ring->jobs_new.first != NULL;
+	return soft->cq_head != soft->cq_tail || ring->jobs_new.first != NULL ||
+	       ring->ready_head;	/* by peal__soft_cancel() */
 }
 
 static inline int peal__soft_multishot(const struct peal__sqe *sqe)

@@ -104,6 +104,19 @@ TEST(op_that_was_not_submitted_yet_can_be_cancelled)
 	ck_result(finish(op), -ECANCELED);
 }
 
+/* On epoll the pool is to have it, and a pool's op ends without the engine. */
+TEST(read_of_a_file_that_was_not_submitted_yet_ends_at_once)
+{
+	int fd = make_file("f", "data", 4);
+	peal_op op = peal_read(ring, fd, buf, 4, 0, 0, on_done, NULL);
+
+	ck_result(peal_cancel(ring, op, 0, NULL, NULL), 0);
+	ck_result(peal_ring_run(ring), 0);
+	ck_assert(finished(op));
+	ck_assert(outcome(op)->result == 4 ||
+		  outcome(op)->result == -ECANCELED);
+}
+
 TEST(cancel_needs_no_handler)
 {
 	peal_op op = pipe_read();
