@@ -10,6 +10,7 @@
  * the note void by itself.
  */
 #include <string.h>
+#include "lib/bounce.h"
 #include "lib/buffers.h"
 #include "lib/direct.h"
 #include "lib/lend.h"
@@ -39,14 +40,15 @@ static void remove_member(struct peal_ring *ring, struct peal__member *member)
 	atomic_fetch_sub(&arena->rings, 1);
 }
 
-int peal__memory_open(struct peal_ring *ring)
+int peal__memory_open(struct peal_ring *ring, uint32_t bounce_bytes)
 {
 	ring->memory = peal__alloc(ring, sizeof *ring->memory, 64);
 	if (!ring->memory)
 		return -ENOMEM;
-	if (!PEAL__WATCHES_LENT || open_lent(ring) == 0)
+	if ((!PEAL__WATCHES_LENT || open_lent(ring) == 0) &&
+	    peal__bounce_open(ring, bounce_bytes) == 0)
 		return 0;
-	peal__free(ring, ring->memory, sizeof *ring->memory);
+	peal__memory_close(ring);
 	return -ENOMEM;
 }
 
@@ -68,6 +70,7 @@ void peal__memory_close(struct peal_ring *ring)
 {
 	struct peal__memory *memory = ring->memory;
 
+	peal__bounce_close(ring);
 	peal__free(ring, memory->lent, ring->rows_max * sizeof *memory->lent);
 	peal__free(ring, memory, sizeof *memory);
 }
@@ -264,7 +267,8 @@ is_misaligned(const struct peal_ring *ring, const struct peal__hint *hint,
 	return 1;
 }
 
-/* Looks at an op that is to be started: refuses it, or says its form. */
+/* Looks at an op that is to be started: refuses it, or says its form. It may be
+ * LOOK_BOUNCE. */
 peal__inline int look_at(struct peal_ring *ring, struct peal__look *look,
 			 peal_fd fd, const void *buf, uint64_t len,
 			 uint64_t offset)
@@ -277,6 +281,12 @@ peal__inline int look_at(struct peal_ring *ring, struct peal__look *look,
 
 	if (!moves_file(look->opcode))
 		return 0;
+	if (peal__unlikely(look->flags & PEAL_BOUNCE)) {
+		int rc = peal__bounce_look(ring, look, fd, addr, len, offset);
+
+		if (rc != 0)
+			return rc;
+	}
 	member = member_of(ring, addr, len);
 	if (member || ring->looks & LOOK_DIRECT) {
 		hint = hint_of(ring, fd);
@@ -358,13 +368,16 @@ peal_op peal__start_looked(struct peal_ring *ring, unsigned opcode, peal_fd fd,
 			   uint32_t op_flags, unsigned flags,
 			   peal_handler *handler, void *ctx)
 {
-	struct peal__look look = { opcode, flags, 0 };
+	struct peal__look look = { opcode, flags, 0, 0 };
 	struct peal__sqe *sqe;
 	peal_op op;
 
 	peal__must_own(ring, peal_opcode_name(opcode));
 	if (peal__likely(peal__looks(ring, flags))) {
 		op = look_at(ring, &look, fd, buf, len, offset);
+		if (peal__unlikely(op == LOOK_BOUNCE))
+			return peal__bounce_start(ring, &look, fd, buf, len,
+						  offset, handler, ctx);
 		if (peal__unlikely(op < 0))
 			return op;
 	}
@@ -628,6 +641,7 @@ void peal__memory_explain(struct peal_ring *ring, FILE *out)
 	fprintf(out, "fixed          %s ops use registered memory (Linux "
 		"5.13)%s%s\n", why ? "off " : "on  ", why ? ": " : "",
 		why ? why : "");
+	peal__bounce_explain(ring, out);
 	clones = !(ring->disable.features & 1u << FEATURE_CLONE_BUFFERS);
 	fprintf(out, "clone_buffers  %s rings share one registration (Linux "
 		"6.13)%s\n", clones && !why ? "on  " : "off ",

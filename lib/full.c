@@ -4,6 +4,7 @@
  * the same handle, until everything has moved. What is left stands in a second
  * row (a store), so nothing is allocated.
  */
+#include "lib/bounce.h"
 #include "lib/start.h"
 
 #define MAX_RETRIES 16
@@ -164,9 +165,12 @@ begin_looked(struct peal_ring *ring, unsigned opcode, peal_fd fd,
 	     const void *buf, size_t len, uint64_t offset, uint32_t msg_flags,
 	     unsigned flags, peal_handler *handler, void *ctx)
 {
-	struct peal__look look = { opcode, flags, 0 };
+	struct peal__look look = { opcode, flags, 0, 1 };
 	peal_op op = peal__memory_look(ring, &look, fd, buf, len, offset);
 
+	if (op == LOOK_BOUNCE)
+		return peal__bounce_start(ring, &look, fd, buf, len, offset,
+					  handler, ctx);
 	if (op < 0)
 		return op;
 	op = begin(ring, look.opcode, fd, buf, len, offset, msg_flags,

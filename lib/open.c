@@ -116,11 +116,6 @@ static int read_options(struct peal_ring_options *out,
 			     PEAL_RING_SQPOLL | PEAL_RING_IOPOLL);
 		return -EINVAL;
 	}
-	if (out->reserved) {
-		peal__reason("options.reserved is %u: set it to 0, or start "
-			     "from PEAL_RING_OPTIONS", out->reserved);
-		return -EINVAL;
-	}
 	if (peal__allocator_check(&out->allocator) == 0)
 		return 0;
 	peal__reason("options.allocator has only one of alloc and free: set "
@@ -238,10 +233,11 @@ void peal__ring_free(struct peal_ring *ring)
 
 static int no_memory(const struct peal_ring_options *options)
 {
-	peal__reason("the allocator had no room for %u ops of %zu bytes and "
-		     "%u posts: lower options.max_ops or raise the memory "
-		     "limit", options->max_ops, sizeof(struct peal__row),
-		     options->max_posts);
+	peal__reason("the allocator had no room for %u ops of %zu bytes, %u "
+		     "posts and %u bytes to bounce: lower options.max_ops or "
+		     "raise the memory limit", options->max_ops,
+		     sizeof(struct peal__row), options->max_posts,
+		     options->bounce_bytes);
 	return -ENOMEM;
 }
 
@@ -286,7 +282,7 @@ static int open_memory(struct peal_ring *ring,
 		peal__table_close(ring);
 		return no_memory(options);
 	}
-	if (peal__memory_open(ring) < 0) {
+	if (peal__memory_open(ring, options->bounce_bytes) < 0) {
 		peal__jobs_close(ring);
 		peal__posts_close(ring);
 		peal__table_close(ring);

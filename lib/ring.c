@@ -10,6 +10,7 @@
  * sleeps, plain calls, counts. A row is given back before its handler runs,
  * so a handler may start the next op in it.
  */
+#include "lib/bounce.h"
 #include "lib/direct.h"
 #include "lib/groups.h"
 #include "lib/start.h"
@@ -174,6 +175,8 @@ int64_t peal__complete(struct peal_ring *ring, struct peal__row *row,
 	end_row(ring, row, result);
 	if (row->flags & ROW_FULL)
 		buf = peal__full_end(ring, row);
+	if (row->entry_flags & ENTRY_BOUNCE)
+		result = peal__bounce_end(ring, row, result, &buf);
 	finish(ring, row, (uint32_t)(row - ring->rows), result,
 	       flags | outcome_flags(row), buf);
 	return 1;

@@ -270,9 +270,10 @@ struct peal__look {
 	unsigned opcode;
 	unsigned flags;
 	uint32_t slot;		/* of the registered form */
+	uint32_t is_full;	/* it is a full transfer */
 };
 
-int peal__memory_open(struct peal_ring *ring);
+int peal__memory_open(struct peal_ring *ring, uint32_t bounce_bytes);
 void peal__memory_watch(struct peal_ring *ring);
 void peal__memory_return(struct peal_ring *ring, const struct peal__row *row);
 void peal__memory_leave(struct peal_ring *ring);

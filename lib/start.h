@@ -192,7 +192,8 @@ static inline int peal__lends(unsigned opcode)
 
 peal__inline int peal__looks(const struct peal_ring *ring, unsigned flags)
 {
-	return ring->looks || flags & (PEAL_FIXED | PEAL_PLAIN);
+	return ring->looks || flags & (PEAL_FIXED | PEAL_PLAIN |
+					PEAL_BOUNCE);
 }
 
 /* Starts an op: *out_sqe is its entry, zeroed but for what is known here. */

@@ -67,7 +67,9 @@ _Static_assert(sizeof(struct peal__row) == 64, "a row is one cache line");
 #define ENTRY_ZC	(1u << 6)	/* zero-copy: see zc.h */
 #define ENTRY_GONE	(1u << 1)	/* its fd was closed: never start it again */
 #define ENTRY_ENDS	(1u << 2)	/* it has two fds: row.arg, see ends.c */
-#define ENTRY_OWN	(ENTRY_DIRECT | ENTRY_ZC | ENTRY_GONE | ENTRY_ENDS)
+#define ENTRY_BOUNCE	(1u << 3)	/* into memory of the ring's: bounce.c */
+#define ENTRY_OWN	(ENTRY_DIRECT | ENTRY_ZC | ENTRY_GONE | ENTRY_ENDS | \
+			 ENTRY_BOUNCE)
 
 /* Is a good result all there is to tell? One comparison of flags and
  * entry_flags, which stand in one word with the opcode. */

@@ -270,7 +270,7 @@ void script_open_with(uint32_t entries, uint32_t cq_entries, uint32_t max_ops,
 	ck_assert_int_eq(peal__table_open(ring, max_ops), 0);
 	ck_assert_int_eq(peal__posts_open(ring, max_posts), 0);
 	ck_assert_int_eq(peal__jobs_open(ring, 2), 0);
-	ck_assert_int_eq(peal__memory_open(ring), 0);
+	ck_assert_int_eq(peal__memory_open(ring, 0), 0);
 	ck_assert_int_eq((engine.open)(ring, &options), 0);
 	peal__gate_set(ring, 0);
 	peal__ring_enlist(ring);

@@ -99,6 +99,41 @@ TEST(touch_of_memory_lent_to_a_full_read_is_reported)
 	free(buffer);
 }
 
+/* On every engine: what the ring reads into is another buffer. */
+TEST(touch_of_memory_lent_to_a_read_that_bounces_is_reported)
+{
+	static const char *const engines[] = { "uring", "epoll" };
+	struct peal_ring_options options = harness_options();
+	char text[2 * LEN];
+	unsigned i;
+	int fd;
+
+	options.bounce_bytes = 4 * 4096;
+	fill_pattern(text, sizeof(text), 3);
+	make_file("direct", text, sizeof(text));
+	fd = open_direct("direct", O_RDONLY);
+	if (fd < 0)
+		SKIP("no O_DIRECT in this file system");
+	buffer = malloc(LEN);
+	for (i = 0; i < 2; i++) {
+		peal_op op;
+
+		options.engine = engines[i];
+		reopen_ring(&options);
+		forget_outcomes();
+		op = peal_read(ring, fd, buffer, LEN, 1, PEAL_BOUNCE, on_done,
+			       NULL);
+		ck_assert_int_gt(op, 0);
+		ck_assert(is_out_of_bounds(buffer + LEN - 1));
+		dies(write_a_byte, buffer, "use-after-poison");
+		ck_result(finish(op), LEN);
+		ck_assert(!is_out_of_bounds(buffer));
+		ck_assert(!is_out_of_bounds(buffer + LEN - 1));
+		ck_assert_mem_eq(buffer, text + 1, LEN);
+	}
+	free(buffer);
+}
+
 /* Not a forked child: it does not have an arena. */
 TEST(arena_memory_is_out_of_bounds_while_it_is_lent)
 {

@@ -93,15 +93,6 @@ BARE_TEST(options_of_another_size_are_refused_with_both_sizes)
 	REFUSES(&options, -EINVAL, "options.size", want, "PEAL_RING_OPTIONS");
 }
 
-BARE_TEST(reserved_option_that_is_set_is_refused)
-{
-	struct peal_ring_options options = harness_options();
-
-	options.reserved = 1;
-	REFUSES(&options, -EINVAL, "options.reserved is 1", "set it to 0",
-		"PEAL_RING_OPTIONS");
-}
-
 /* What has no name, no initialiser sets: a field that comes to stand there
  * would read what an old program left. */
 BARE_TEST(options_have_no_unnamed_bytes)
@@ -109,9 +100,9 @@ BARE_TEST(options_have_no_unnamed_bytes)
 	struct peal_ring_options options;
 
 	ck_assert_uint_eq(offsetof(struct peal_ring_options, engine),
-			  offsetof(struct peal_ring_options, reserved) +
-			  sizeof(options.reserved));
-	ck_assert_uint_eq(offsetof(struct peal_ring_options, reserved) % 8, 4);
+			  offsetof(struct peal_ring_options, bounce_bytes) +
+			  sizeof(options.bounce_bytes));
+	ck_assert_uint_eq(offsetof(struct peal_ring_options, bounce_bytes) % 8, 4);
 	ck_assert_uint_eq(sizeof(options),
 			  offsetof(struct peal_ring_options, sim_node) +
 			  sizeof(options.sim_node));

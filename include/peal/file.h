@@ -123,7 +123,7 @@ peal_op peal_close_drained(struct peal_ring *ring, peal_fd fd, unsigned flags,
  *   len      bytes; one call moves at most 2,147,479,552
  *   offset   bytes from the start of the file; PEAL_CURRENT; what has no
  *            position (a pipe, a socket, a terminal) ignores it
- *   flags    0, PEAL_ASYNC, PEAL_FIXED or PEAL_PLAIN (memory.h)
+ *   flags    0, PEAL_ASYNC, PEAL_FIXED, PEAL_PLAIN, PEAL_BOUNCE (memory.h)
  * Result     bytes, maybe fewer than len; 0: the end of the file
  * Errors     -EIO: the device failed; -EINVAL: O_DIRECT, and address, len or
  *            offset is not aligned (peal_stat() tells to what): returned at

@@ -60,6 +60,28 @@ struct peal_arena_options {
 #define PEAL_PLAIN	(1u << 19) /* the plain form, whatever fd is */
 
 /*
+ * The flags argument of peal_read, peal_write, peal_read_full and
+ * peal_write_full: what is not aligned as a file opened with O_DIRECT wants it
+ * (4096 where the system does not tell) goes through aligned memory of the
+ * ring, of which there are options.bounce_bytes. It costs a copy and two system
+ * calls, which ask what fd is; an op that is aligned, and any other file, is as
+ * without it.
+ *   reads   of any address, length and offset: whole blocks are read, and at
+ *           the end what was asked for is copied. They take the asked length
+ *           and up to two blocks. With PEAL_CURRENT only the address may be
+ *           unaligned
+ *   writes  from any address: copied when the op starts. An unaligned offset
+ *           or length is -EINVAL: the rest of the block would have to be read
+ *           before and written back with it, so that a write in between would
+ *           be lost, and a crash could tear what nobody wrote
+ * -EAGAIN, returned at once: other ops have the memory: start it again when one
+ * of them has ended. -ENOMEM, the same: there is never so much. Both say their
+ * numbers in peal_memory_reason(). With PEAL_FIXED: -EINVAL where it would
+ * bounce. The buffer is lent as always; peal_stats.bounced_by_op counts.
+ */
+#define PEAL_BOUNCE	(1u << 22)
+
+/*
  * Reserves a region of memory, and an allocator for it: a jemalloc arena when
  * the program is linked with jemalloc 5.3 or newer, else slabs of size classes.
  * Neither touches the program's malloc, and the region never grows.

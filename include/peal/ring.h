@@ -32,7 +32,7 @@ struct peal_ring_options {
 	uint32_t pool_threads;	/* for calls the engine lacks; 0: 4; most: 64 */
 	uint32_t direct_fds;	/* slots for direct descriptors; 0: none */
 	uint32_t zc_bytes;	/* least zero-copy send; 0: see peal_send_zc() */
-	uint32_t reserved;	/* 0 */
+	uint32_t bounce_bytes;	/* for ops with PEAL_BOUNCE; 0: none */
 	const char *engine;	/* "uring", "epoll", "iocp", "sim", "replay";
 				 * NULL: PEAL_ENGINE, or the best that works */
 	const char *disable;	/* features forced off: "defer,no_sqarray" */
@@ -353,6 +353,8 @@ struct peal_stats {
 	uint64_t zc_plain;	/* too short, or copied before: plain sends */
 	uint64_t direct_full;	/* files that found no slot: -ENFILE */
 	uint64_t direct_by_op[PEAL_STATS_OPS]; /* of by_op, on direct fds */
+	uint64_t bounced_by_op[PEAL_STATS_OPS]; /* ops with PEAL_BOUNCE that were
+						 * not aligned */
 };
 
 /*
