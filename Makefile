@@ -57,8 +57,7 @@ say = $(if $(V),,@printf '  %-6s %s\n' $(1) $(2))
 # What only one system has.
 posix_src := $(wildcard lib/uring*.c) $(addprefix shim/,epoll.c watch.c \
 	ready.c blocking.c posix.c entropy.c posix_thread.c limits.c memory.c \
-	punts.c record.c record_bytes.c replay.c replay_file.c \
-	replay_match.c) $(wildcard shim/sim*.c) \
+	punts.c) $(wildcard shim/record*.c shim/replay*.c shim/sim*.c) \
 	lib/arena_jemalloc.c
 windows_src := $(wildcard shim/iocp*.c shim/win*.c)
 lib_src  := $(filter-out $(if $(WINDOWS),$(posix_src),$(windows_src)), \

@@ -52,10 +52,12 @@ int peal__memory_open(struct peal_ring *ring, uint32_t bounce_bytes)
 	return -ENOMEM;
 }
 
-/* The engine is there. */
+/* The engine is there. A record and a replay look into lent buffers by code
+ * that the sanitizer watches. */
 void peal__memory_watch(struct peal_ring *ring)
 {
-	if (PEAL__WATCHES_LENT && ring->engine->memory_add)
+	if (PEAL__WATCHES_LENT && ring->engine->memory_add &&
+	    !ring->engine->job)
 		ring->looks |= LOOK_LENT;
 }
 

@@ -107,8 +107,7 @@ static int drain(struct peal_ring *ring, uint64_t due_ns)
 
 	peal__gate_set(ring, ring->gate | GATE_CLOSING);
 	peal__cancel_everything(ring);
-	while (peal__in_flight(ring) || peal__posts_waiting(ring) ||
-	       ring->after_first) {
+	while (peal__has_work(ring)) {
 		uint64_t now;
 		int rc;
 

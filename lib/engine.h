@@ -82,11 +82,14 @@ struct peal__engine {
 	int64_t (*call)(struct peal_ring *ring, const struct peal__sqe *sqe);
 
 	/* For a ring that is recorded or replayed. Starts a job (see
-	 * peal__job_start()); takes one back; how many posts this turn runs.
-	 * With a job(), enter() fills ring->jobs_done. NULL: the pool, all. */
+	 * peal__job_start()); takes one back; runs this turn's posts, each of
+	 * which has the thread that made it; when only posts may be left: is the
+	 * ring to turn? With a job(), enter() fills ring->jobs_done. NULL: the
+	 * pool; all posts; if there are any. */
 	int (*job)(struct peal_ring *ring, struct peal__job *job);
 	int (*job_cancel)(struct peal_ring *ring, struct peal__job *job);
-	uint64_t (*posts)(struct peal_ring *ring);
+	void (*posts)(struct peal_ring *ring);
+	int (*goes_on)(struct peal_ring *ring, int posts_wait);
 
 	/* A descriptor that polls readable when completions are there. */
 	int (*fd)(struct peal_ring *ring);
@@ -124,6 +127,8 @@ struct peal__engine {
 	/* 1: it serves entries with PEAL__SQE_BUFFER_SELECT by
 	 * peal__buffer_take(); 0: it is never given one. */
 	int takes_buffers;
+	/* 1: it serves the kernel's entries, see peal_uring_submit(). */
+	int takes_raw;
 };
 
 extern const struct peal__engine peal__uring_engine;
@@ -153,6 +158,7 @@ uint64_t peal__clock(void);	/* monotonic, ns */
 void peal__entropy(void *buf, size_t len);	/* from the system */
 uint64_t peal__clock_coarse(void);	/* to some ms, cheap; its own zero */
 void peal__yield(void);		/* lets another thread run */
+uint32_t peal__thread_id(void);	/* the system's, of this thread */
 void peal__at_fork(void (*before)(void), void (*after)(void),
 		   void (*in_child)(void));	/* pthread_atfork(3) */
 void peal__sigpipe_block(void);	/* for this thread, once per ring */

@@ -77,6 +77,8 @@ static int post(struct peal_ring *ring, peal_post_fn *fn, void *ctx)
 		return -EAGAIN;
 	cell->fn = fn;
 	cell->ctx = ctx;
+	if (peal__unlikely(ring->posts_signed))
+		cell->thread = peal__thread_id();
 	atomic_store(&cell->turn, position + 1);
 	if (atomic_load(&ring->sleeping) &&
 	    atomic_exchange(&ring->sleeping, 0))
@@ -104,30 +106,42 @@ void peal__posts_settle(struct peal_ring *ring)
 		peal__yield();
 }
 
+/* The oldest post, if it is published; its cell is free then. */
+peal__inline int take(struct peal_ring *ring, struct peal__post *out)
+{
+	uint64_t at = ring->post_head;
+	struct peal__post *cell = &ring->posts[at & ring->post_mask];
+
+	if (atomic_load_explicit(&cell->turn, memory_order_acquire) != at + 1)
+		return 0;
+	out->fn = cell->fn;
+	out->ctx = cell->ctx;
+	out->thread = cell->thread;
+	atomic_store_explicit(&cell->turn, at + ring->post_mask + 1,
+			      memory_order_release);
+	ring->post_head = at + 1;
+	return 1;
+}
+
+int peal__post_take(struct peal_ring *ring, struct peal__post *out)
+{
+	return take(ring, out);
+}
+
 /* Runs what had been posted when it was called. A claimed cell that is not
  * published yet ends the run: its producer will find us awake or wake us. */
 void peal__posts_run(struct peal_ring *ring)
 {
 	uint64_t end = atomic_load_explicit(&ring->post_tail,
 					    memory_order_acquire);
+	struct peal__post post;
 
-	if (ring->engine->posts)
-		end = ring->post_head + ring->engine->posts(ring);
-	while (ring->post_head != end && !ring->stop) {
-		uint64_t at = ring->post_head;
-		struct peal__post *cell = &ring->posts[at & ring->post_mask];
-		peal_post_fn *fn;
-		void *ctx;
-
-		if (atomic_load_explicit(&cell->turn, memory_order_acquire) !=
-		    at + 1)
-			return;
-		fn = cell->fn;
-		ctx = cell->ctx;
-		atomic_store_explicit(&cell->turn, at + ring->post_mask + 1,
-				      memory_order_release);
-		ring->post_head = at + 1;
+	if (peal__unlikely(ring->engine->posts != NULL)) {
+		ring->engine->posts(ring);
+		return;
+	}
+	while (ring->post_head != end && !ring->stop && take(ring, &post)) {
 		ring->stats.posts++;
-		fn(ring, ctx);
+		post.fn(ring, post.ctx);
 	}
 }

@@ -381,7 +381,7 @@ int peal__turn(struct peal_ring *ring, uint64_t timeout_ns)
 	}
 	ring->now_is_old = 1;
 	ring->now_ms = peal__age_clock(ring);
-	if (peal__posts_waiting(ring))
+	if (peal__posts_waiting(ring) || ring->posts_signed)
 		peal__posts_run(ring);
 	if (ring->ready_head)
 		run_ready(ring);
@@ -412,6 +412,18 @@ int peal_ring_turn(struct peal_ring *ring, uint64_t timeout_ns)
 	return rc;
 }
 
+/* Is anything left that a turn would do? */
+int peal__has_work(struct peal_ring *ring)
+{
+	int posts;
+
+	if (peal__in_flight(ring) || ring->after_first)
+		return 1;
+	posts = peal__posts_waiting(ring);
+	return ring->engine->goes_on ? ring->engine->goes_on(ring, posts)
+				     : posts;
+}
+
 int peal_ring_run(struct peal_ring *ring)
 {
 	int rc = 0;
@@ -421,8 +433,7 @@ int peal_ring_run(struct peal_ring *ring)
 		return -EDEADLK;
 	ring->running = 1;
 	while (rc >= 0 && !ring->stop &&
-	       (peal__in_flight(ring) || ring->holds || ring->after_first ||
-		peal__posts_waiting(ring)))
+	       (ring->holds || peal__has_work(ring)))
 		rc = peal__turn(ring, PEAL_FOREVER);
 	if (rc >= 0)
 		rc = ring->stop;

@@ -39,6 +39,7 @@ struct peal__post {
 	_Atomic uint64_t turn;	/* whose turn the cell is: see post.c */
 	peal_post_fn *fn;
 	void *ctx;
+	uint32_t thread;	/* that made it, for a ring that wants it */
 };
 
 /* ring->gate: reasons to look twice before starting an op; peal__gate_set() */
@@ -143,6 +144,7 @@ struct peal_ring {
 	_Alignas(64) uint64_t post_head;
 	struct peal__post *posts;
 	uint32_t post_mask;
+	uint32_t posts_signed;	/* by the thread: recorded, or a replay */
 
 	uint32_t rows_max;
 	struct peal__random random;	/* all zero: not seeded yet */
@@ -204,6 +206,7 @@ void peal__ready(struct peal_ring *ring, struct peal__row *row,
 int64_t peal__complete(struct peal_ring *ring, struct peal__row *row,
 		       int64_t result, uint32_t flags);
 int peal__turn(struct peal_ring *ring, uint64_t timeout_ns);
+int peal__has_work(struct peal_ring *ring);
 void peal__read_clock(struct peal_ring *ring);
 uint32_t peal__age_clock(struct peal_ring *ring);
 
@@ -248,6 +251,7 @@ void peal__full_write(struct peal_ring *ring, struct peal__row *row,
 		      struct peal__sqe *sqe);
 void *peal__full_end(struct peal_ring *ring, struct peal__row *row);
 void peal__posts_run(struct peal_ring *ring);
+int peal__post_take(struct peal_ring *ring, struct peal__post *out);
 void peal__posts_settle(struct peal_ring *ring);
 int peal__posts_open(struct peal_ring *ring, uint32_t count);
 void peal__posts_close(struct peal_ring *ring);

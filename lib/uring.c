@@ -371,6 +371,7 @@ const struct peal__engine peal__uring_engine = {
 	.files_drop = peal__uring_files_drop,
 	.group_open = peal__uring_group_open,
 	.group_close = peal__uring_group_close,
+	.takes_raw = 1,
 };
 
 struct io_uring *peal_uring_ring(struct peal_ring *ring)
@@ -404,10 +405,7 @@ peal_op peal_uring_submit(struct peal_ring *ring,
 	if (entry->flags & refused ||
 	    entry->opcode >= PEAL__OP_KERNEL_COUNT)
 		return -EINVAL;
-	if (ring->engine == &peal__epoll_engine || /* they know only ours */
-	    ring->engine == &peal__sim_engine ||
-	    ring->engine->job ||		/* recorded, or a replay */
-	    !peal__can(ring, entry->opcode))
+	if (!ring->engine->takes_raw || !peal__can(ring, entry->opcode))
 		return -EOPNOTSUPP;
 	op = peal__start_ends(ring, &sqe, entry->opcode,
 			      entry->flags & PEAL__SQE_FIXED_FILE ? -1

@@ -4,19 +4,20 @@
  * itself whose calls also write down what came of them, for replay.c.
  *
  * The ring sees a completion queue of ours, filled at the end of enter() only:
- * the kernel's own may grow at any time, and that could not be had again. The
- * copy has no registered memory, no direct descriptors and no buffer rings, so
- * that every byte arrives where an entry of ours says.
+ * the kernel's own may grow at any time, and that could not be had again. What
+ * the engine takes by itself in between is not there: takes_buffers.
+ *
+ * What handlers do is written before they run, or with the next enter(), so
+ * that the record of a program that crashes in one leads there.
  *
  * A ring without PEAL_RECORD knows nothing of this file.
  */
-#include <fcntl.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 #include "lib/buffers.h"
+#include "lib/groups.h"
 #include "lib/start.h"
 #include "lib/work.h"
 #include "shim/record.h"
@@ -24,17 +25,14 @@
 struct record {
 	struct peal__engine engine;	/* ring->engine: this is found by it */
 	const struct peal__engine *real;
-	FILE *file;
-	int error;			/* why nothing more is written */
-	uint64_t frames;
+	struct record_out out;
+	int told;			/* that the file has ended */
 	uint64_t seed;
 	uint32_t noted;			/* of the entries: up to here */
 	uint32_t cq_head, cq_tail;
 	struct peal__cqe *cqes;
 	struct peal__queues inner;	/* the engine's completion queue */
 	struct record_op *ops;		/* one per row */
-	struct record_bytes bytes;	/* of the frame that is being made */
-	char name[512];
 };
 
 static struct record *record_of(const struct peal_ring *ring)
@@ -42,91 +40,76 @@ static struct record *record_of(const struct peal_ring *ring)
 	return (struct record *)(uintptr_t)ring->engine;
 }
 
-/* --- the file ------------------------------------------------------------ */
-
-static void stop_writing(struct record *record)
-{
-	record->error = errno ? errno : EIO;
-}
-
-static void write_bytes(struct record *record, const void *data, size_t len)
-{
-	errno = 0;
-	if (!record->error && len &&
-	    fwrite(data, 1, len, record->file) != len)
-		stop_writing(record);
-}
-
-/* The frame whose body is in record->bytes. */
-static void end_frame(struct record *record, enum record_kind kind)
-{
-	static const char zero[8];
-	struct record_frame frame = { .kind = kind,
-				      .len = (uint32_t)record->bytes.len };
-
-	if (record->bytes.broken) {
-		record->bytes.broken = 0;
-		errno = ENOMEM;
-		stop_writing(record);
-	}
-	frame.check = peal__record_check(&frame, record->bytes.data);
-	write_bytes(record, &frame, sizeof frame);
-	write_bytes(record, record->bytes.data, frame.len);
-	write_bytes(record, zero, record_fill(frame.len));
-	record->bytes.len = 0;
-	record->frames += !record->error;
-}
+/* --- frames --------------------------------------------------------------- */
 
 static void write_frame(struct record *record, enum record_kind kind,
 			const void *body, size_t len)
 {
-	peal__record_put(&record->bytes, body, len);
-	end_frame(record, kind);
+	peal__record_begin_frame(&record->out);
+	peal__record_put(&record->out.bytes, body, len);
+	peal__record_end_frame(&record->out, kind);
 }
 
-static void flush(struct record *record)
+static void write_number(struct record *record, enum record_kind kind,
+			 uint64_t value)
 {
-	errno = 0;
-	if (!record->error && fflush(record->file))
-		stop_writing(record);
+	const struct record_number number = { value };
+
+	write_frame(record, kind, &number, sizeof number);
 }
 
-/* --- what is started ----------------------------------------------------- */
+/* The ring's reason tells the failure, once: the program goes on. */
+static void flush(struct peal_ring *ring)
+{
+	struct record *record = record_of(ring);
 
-static void note_entry(struct record *record, enum record_kind kind,
+	peal__record_flush(&record->out);
+	if (!record->out.error || record->told)
+		return;
+	record->told = 1;
+	peal__engine_reason(ring, "the record in %s ended after frame %llu: "
+			    "%s", record->out.name,
+			    (unsigned long long)record->out.frames,
+			    strerror(record->out.error));
+}
+
+/* --- what is started ------------------------------------------------------ */
+
+static void note_entry(struct peal_ring *ring, enum record_kind kind,
 		       const struct peal__sqe *sqe)
 {
+	struct record *record = record_of(ring);
 	struct record_start start;
 
-	peal__record_note(record->ops, sqe);
+	peal__record_note(ring, record->ops, sqe);
 	peal__record_start(&start, sqe);
 	write_frame(record, kind, &start, sizeof start);
 }
 
-static void note_result(struct record *record, enum record_kind kind,
+static void note_result(struct peal_ring *ring, enum record_kind kind,
 			uint64_t user_data, int64_t result, uint32_t flags,
 			uint32_t now)
 {
+	struct record *record = record_of(ring);
 	const struct record_done done = { user_data, result, flags, now };
-	const struct record_op *op =
-		&record->ops[user_data & PEAL__ROW_MASK];
 
-	peal__record_put(&record->bytes, &done, sizeof done);
-	if (op->sqe.user_data == user_data && !(flags & PEAL__CQE_NOTIF) &&
-	    (kind == RECORD_DONE || kind == RECORD_JOB_DONE))
-		peal__record_save(&record->bytes, op, result);
-	end_frame(record, kind);
+	peal__record_begin_frame(&record->out);
+	peal__record_put(&record->out.bytes, &done, sizeof done);
+	if (kind == RECORD_DONE || kind == RECORD_JOB_DONE)
+		peal__record_save(ring, &record->out.bytes,
+				  &record->ops[user_data & PEAL__ROW_MASK],
+				  &done);
+	peal__record_end_frame(&record->out, kind);
 }
 
 static int record_job(struct peal_ring *ring, struct peal__job *job)
 {
-	struct record *record = record_of(ring);
 	int now;
 
-	note_entry(record, RECORD_JOB, &job->sqe);
+	note_entry(ring, RECORD_JOB, &job->sqe);
 	now = peal__job_start(ring, job);
 	if (now)
-		note_result(record, RECORD_JOB_DONE, job->sqe.user_data,
+		note_result(ring, RECORD_JOB_DONE, job->sqe.user_data,
 			    job->result, 0, 1);
 	return now;
 }
@@ -135,8 +118,7 @@ static int record_job_cancel(struct peal_ring *ring, struct peal__job *job)
 {
 	int taken = peal__pool_cancel(ring->pool, job);
 
-	note_result(record_of(ring), RECORD_UNDONE, job->sqe.user_data, taken,
-		    0, 0);
+	note_result(ring, RECORD_UNDONE, job->sqe.user_data, taken, 0, 0);
 	return taken;
 }
 
@@ -147,10 +129,11 @@ static int64_t record_call(struct peal_ring *ring, const struct peal__sqe *sqe)
 	peal__record_start(&call.start, sqe);
 	call.result = peal__blocking_run(sqe);
 	write_frame(record_of(ring), RECORD_CALL, &call, sizeof call);
+	flush(ring);
 	return call.result;
 }
 
-/* --- what came of it ----------------------------------------------------- */
+/* --- what came of it ------------------------------------------------------ */
 
 static void take_completions(struct peal_ring *ring, struct record *record)
 {
@@ -169,14 +152,14 @@ static void take_completions(struct peal_ring *ring, struct record *record)
 			record->real->event(ring, &cqe);
 			continue;
 		}
-		note_result(record, RECORD_DONE, cqe.user_data, cqe.res,
+		note_result(ring, RECORD_DONE, cqe.user_data, cqe.res,
 			    cqe.flags, 0);
 		record->cqes[record->cq_tail++ & queues->cq_mask] = cqe;
 	}
 }
 
 /* The ring takes none by itself, as the engine has a job(). */
-static void take_jobs(struct peal_ring *ring, struct record *record)
+static void take_jobs(struct peal_ring *ring)
 {
 	struct peal__job *job;
 
@@ -184,13 +167,12 @@ static void take_jobs(struct peal_ring *ring, struct record *record)
 		return;
 	ring->jobs_done = peal__pool_take_done(ring->pool);
 	for (job = ring->jobs_done; job; job = job->next)
-		note_result(record, RECORD_JOB_DONE, job->sqe.user_data,
+		note_result(ring, RECORD_JOB_DONE, job->sqe.user_data,
 			    job->result, 0, 0);
 }
 
 /* Entries that the engine gave to the pool instead: the last so many. */
-static void note_to_pool(struct peal_ring *ring, struct record *record,
-			 uint64_t count)
+static void note_to_pool(struct peal_ring *ring, uint64_t count)
 {
 	const struct peal__job *job = ring->jobs_new.last;
 
@@ -199,8 +181,7 @@ static void note_to_pool(struct peal_ring *ring, struct record *record,
 	while (job && --count && job->prev)
 		job = job->prev;
 	for (; job; job = job->next)
-		note_result(record, RECORD_TO_POOL, job->sqe.user_data, 0, 0,
-			    0);
+		note_result(ring, RECORD_TO_POOL, job->sqe.user_data, 0, 0, 0);
 }
 
 static void inner_queue(struct peal_ring *ring, struct record *record)
@@ -226,51 +207,79 @@ static int record_enter(struct peal_ring *ring, uint32_t wait_for,
 	struct record_turn turn;
 
 	while (record->noted != queues->sq_tail)
-		note_entry(record, RECORD_START,
+		note_entry(ring, RECORD_START,
 			   &queues->sqes[record->noted++ & queues->sq_mask]);
 	inner_queue(ring, record);
 	turn.rc = record->real->enter(ring, wait_for, timeout_ns);
 	record->noted = queues->sq_tail;	/* the engine's own */
-	note_to_pool(ring, record, ring->stats.jobs - jobs);
+	note_to_pool(ring, ring->stats.jobs - jobs);
 	take_completions(ring, record);
-	take_jobs(ring, record);
+	take_jobs(ring);
 	own_queue(ring, record);
 	turn.left = queues->sq_tail - queues->sq_head;
 	write_frame(record, RECORD_TURN, &turn, sizeof turn);
-	flush(record);
+	flush(ring);
 	return turn.rc;
 }
 
-uint64_t peal__record_posts(const struct peal_ring *ring)
-{
-	uint64_t end = ring->post_head;
-	uint64_t tail = atomic_load_explicit(
-		&((struct peal_ring *)(uintptr_t)ring)->post_tail,
-		memory_order_acquire);
+/* --- posts ---------------------------------------------------------------- */
 
-	while (end != tail &&
-	       atomic_load_explicit(&ring->posts[end & ring->post_mask].turn,
-				    memory_order_acquire) == end + 1)
-		end++;
-	return end - ring->post_head;
+/* Those that were there at first, in the order in which they run. */
+static uint64_t note_posts(struct peal_ring *ring, struct record *record)
+{
+	uint64_t tail = atomic_load_explicit(&ring->post_tail,
+					     memory_order_acquire);
+	uint64_t at = ring->post_head;
+
+	peal__record_begin_frame(&record->out);
+	for (; at != tail; at++) {
+		const struct peal__post *cell =
+			&ring->posts[at & ring->post_mask];
+		struct record_post post = { 0 };
+
+		if (atomic_load_explicit(&cell->turn, memory_order_acquire) !=
+		    at + 1)
+			break;
+		post.fn = peal__record_value((void *)(uintptr_t)cell->fn);
+		post.ctx = peal__record_value(cell->ctx);
+		post.thread = cell->thread;
+		peal__record_put(&record->out.bytes, &post, sizeof post);
+	}
+	if (at == ring->post_head) {
+		record->out.bytes.len = record->out.begin;
+		return at;
+	}
+	peal__record_end_frame(&record->out, RECORD_POSTS);
+	flush(ring);
+	return at;
 }
 
-static uint64_t record_posts(struct peal_ring *ring)
+static void record_posts(struct peal_ring *ring)
 {
-	const struct record_time posts = { peal__record_posts(ring) };
+	uint64_t end = note_posts(ring, record_of(ring));
+	struct peal__post post;
 
-	if (posts.value)
-		write_frame(record_of(ring), RECORD_POSTS, &posts,
-			    sizeof posts);
-	return posts.value;
+	while (ring->post_head != end && !ring->stop &&
+	       peal__post_take(ring, &post)) {
+		ring->stats.posts++;
+		post.fn(ring, post.ctx);
+	}
 }
+
+static int record_goes_on(struct peal_ring *ring, int posts_wait)
+{
+	write_number(record_of(ring), RECORD_GOES_ON, (uint64_t)posts_wait);
+	return posts_wait;
+}
+
+/* --- what the engine is asked --------------------------------------------- */
 
 static uint64_t record_clock(struct peal_ring *ring)
 {
-	const struct record_time time = { peal__clock() };
+	uint64_t now = peal__clock();
 
-	write_frame(record_of(ring), RECORD_TIME, &time, sizeof time);
-	return time.value;
+	write_number(record_of(ring), RECORD_TIME, now);
+	return now;
 }
 
 static void record_learn(const struct peal_ring *ring, struct peal__hint *out)
@@ -279,25 +288,58 @@ static void record_learn(const struct peal_ring *ring, struct peal__hint *out)
 	write_frame(record_of(ring), RECORD_LEARN, out, sizeof *out);
 }
 
+static int note_answer(struct peal_ring *ring, enum record_what what,
+		       uint32_t arg, int result, const char *reason)
+{
+	struct record *record = record_of(ring);
+	const struct record_asked asked = { what, arg, result };
+
+	peal__record_begin_frame(&record->out);
+	peal__record_put(&record->out.bytes, &asked, sizeof asked);
+	peal__record_put(&record->out.bytes, reason, strlen(reason) + 1);
+	peal__record_end_frame(&record->out, RECORD_ASKED);
+	flush(ring);
+	return result;
+}
+
+static int record_memory_add(struct peal_ring *ring, struct peal_arena *arena,
+			     uint32_t first)
+{
+	int rc = record_of(ring)->real->memory_add(ring, arena, first);
+
+	return note_answer(ring, ASKED_MEMORY, first, rc,
+			   rc < 0 ? peal_memory_reason() : "");
+}
+
+static int record_files_open(struct peal_ring *ring, uint32_t count)
+{
+	return note_answer(ring, ASKED_FILES, count,
+			   record_of(ring)->real->files_open(ring, count), "");
+}
+
+static int record_group_open(struct peal_ring *ring, struct peal_group *group)
+{
+	return note_answer(ring, ASKED_GROUP, group->count,
+			   record_of(ring)->real->group_open(ring, group), "");
+}
+
 static void record_explain(struct peal_ring *ring, FILE *out)
 {
 	const struct record *record = record_of(ring);
 
 	record->real->explain(ring, out);
 	fprintf(out, "record         %s  %llu frames in %s%s%s\n",
-		record->error ? "off" : "on ",
-		(unsigned long long)record->frames, record->name,
-		record->error ? ", then " : "",
-		record->error ? strerror(record->error) : "");
+		record->out.error ? "off" : "on ",
+		(unsigned long long)record->out.frames, record->out.name,
+		record->out.error ? ", then " : "",
+		record->out.error ? strerror(record->out.error) : "");
 }
 
-/* --- begin and end ------------------------------------------------------- */
+/* --- begin and end -------------------------------------------------------- */
 
 static void free_record(struct peal_ring *ring, struct record *record)
 {
-	if (record->file)
-		fclose(record->file);
-	free(record->bytes.data);
+	peal__record_finish(&record->out);
 	free(record->ops);
 	free(record->cqes);
 	ring->engine = record->real;
@@ -309,13 +351,21 @@ static void record_close(struct peal_ring *ring)
 	struct record *record = record_of(ring);
 
 	write_frame(record, RECORD_END, NULL, 0);
-	flush(record);
 	inner_queue(ring, record);
 	record->real->close(ring);
 	free_record(ring, record);
 }
 
-static void write_ring(struct peal_ring *ring, struct record *record)
+static uint16_t what_it_has(const struct peal__engine *engine)
+{
+	return (uint16_t)((engine->memory_add ? RECORD_HAS_MEMORY : 0) |
+			  (engine->files_open ? RECORD_HAS_FILES : 0) |
+			  (engine->group_open ? RECORD_HAS_GROUPS : 0) |
+			  (engine->takes_raw ? RECORD_HAS_RAW : 0));
+}
+
+static void write_ring(struct peal_ring *ring, struct record *record,
+		       const struct record_name *name)
 {
 	struct record_ring head = {
 		.version = RECORD_VERSION,
@@ -327,21 +377,20 @@ static void write_ring(struct peal_ring *ring, struct record *record)
 		.off_features = ring->disable.features,
 		.no_multishot = ring->no_multishot,
 		.bundles = ring->bundles,
+		.has = what_it_has(record->real),
 		.seed = record->seed,
+		.thread = peal__thread_id(),
+		.rank = name->rank,
+		.nth = name->nth,
 	};
 
 	strncpy(head.engine, record->real->name, sizeof head.engine - 1);
-	write_bytes(record, RECORD_MAGIC, strlen(RECORD_MAGIC));
 	write_frame(record, RECORD_RING, &head, sizeof head);
-	flush(record);
+	flush(ring);
 }
 
-static void replace_engine(struct peal_ring *ring, struct record *record)
+static void replace_calls(struct peal__engine *engine)
 {
-	struct peal__engine *engine = &record->engine;
-
-	record->real = ring->engine;
-	*engine = *ring->engine;
 	engine->close = record_close;
 	engine->enter = record_enter;
 	engine->clock = record_clock;
@@ -350,26 +399,28 @@ static void replace_engine(struct peal_ring *ring, struct record *record)
 	engine->job = record_job;
 	engine->job_cancel = record_job_cancel;
 	engine->posts = record_posts;
+	engine->goes_on = record_goes_on;
 	engine->explain = record_explain;
-	engine->memory_add = NULL;
-	engine->files_open = NULL;
-	engine->group_open = NULL;
+	if (engine->memory_add)
+		engine->memory_add = record_memory_add;
+	if (engine->files_open)
+		engine->files_open = record_files_open;
+	if (engine->group_open)
+		engine->group_open = record_group_open;
 	engine->takes_buffers = 0;
-	ring->engine = engine;
+}
+
+static void replace_engine(struct peal_ring *ring, struct record *record)
+{
+	record->engine = *ring->engine;
+	replace_calls(&record->engine);
+	ring->engine = &record->engine;
+	ring->posts_signed = 1;
 	record->noted = ring->queues.sq_tail;
 	record->inner = ring->queues;
 	own_queue(ring, record);
 	peal__entropy(&record->seed, sizeof record->seed);
 	peal__random_seed(&ring->random, record->seed);
-}
-
-void peal__record_name(char *out, size_t size, const char *name,
-		       unsigned number)
-{
-	if (number == 1)
-		snprintf(out, size, "%s", name);
-	else
-		snprintf(out, size, "%s.%u", name, number);
 }
 
 static struct record *new_record(struct peal_ring *ring)
@@ -379,6 +430,7 @@ static struct record *new_record(struct peal_ring *ring)
 	if (!record)
 		return NULL;
 	record->real = ring->engine;
+	record->out.fd = -1;
 	record->cqes = calloc(ring->queues.cq_entries, sizeof *record->cqes);
 	record->ops = calloc(ring->rows_max, sizeof *record->ops);
 	if (record->cqes && record->ops)
@@ -387,28 +439,15 @@ static struct record *new_record(struct peal_ring *ring)
 	return NULL;
 }
 
-/* It has all that the program read: nobody else may. */
-static FILE *create(const char *name)
-{
-	int fd = open(name, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-	FILE *file = fd < 0 ? NULL : fdopen(fd, "wb");
-	int saved = errno;
-
-	if (fd >= 0 && !file)
-		close(fd);
-	errno = saved;
-	return file;
-}
-
 /* A ring with a clock of its own is simulated, or a replay. */
 int peal__record_begin(struct peal_ring *ring)
 {
-	static atomic_uint rings;
-	const char *name = secure_getenv("PEAL_RECORD"); /* not setuid */
+	const char *given = secure_getenv("PEAL_RECORD"); /* not setuid */
+	struct record_name name;
 	struct record *record;
-	int error;
+	int rc;
 
-	if (!name || !*name || ring->engine->clock)
+	if (!given || !*given || ring->engine->clock)
 		return 0;
 	record = new_record(ring);
 	if (!record) {
@@ -416,18 +455,14 @@ int peal__record_begin(struct peal_ring *ring)
 			     "lower options.max_ops", ring->rows_max);
 		return -ENOMEM;
 	}
-	peal__record_name(record->name, sizeof record->name, name,
-			  atomic_fetch_add(&rings, 1) + 1);
-	record->file = create(record->name);
-	if (!record->file) {
-		error = errno;
-		peal__reason("PEAL_RECORD is \"%s\", which cannot be written: "
-			     "%s", record->name, strerror(error));
-		atomic_fetch_sub(&rings, 1);
+	peal__record_who(&name, 0, given);
+	rc = peal__record_create(&record->out, name.text);
+	if (rc < 0) {
+		peal__record_nobody(0);
 		free_record(ring, record);
-		return -error;
+		return rc;
 	}
 	replace_engine(ring, record);
-	write_ring(ring, record);
+	write_ring(ring, record, &name);
 	return 0;
 }

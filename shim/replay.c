@@ -10,77 +10,18 @@
  * its own calls has another number in each run, and is not compared.
  */
 #include <inttypes.h>
-#include <stdatomic.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/uio.h>
+#include <sys/eventfd.h>
 #include <unistd.h>
+#include "lib/arena.h"
 #include "lib/buffers.h"
 #include "peal/sim.h"
 #include "shim/replay.h"
 
-#define POSTS_NS	(10 * PEAL_S)	/* for threads to post as they did */
-
 /* --- what is started ----------------------------------------------------- */
-
-/* What a program prints is printed. */
-static void print(const struct peal__sqe *sqe, int64_t result)
-{
-	struct iovec one = { (void *)(uintptr_t)sqe->addr, sqe->len };
-	const struct iovec *iov = &one;
-	uint32_t i, count = 1;
-
-	if (sqe->fd != STDOUT_FILENO && sqe->fd != STDERR_FILENO)
-		return;
-	if (sqe->opcode == PEAL__OP_WRITEV) {
-		iov = (const void *)(uintptr_t)sqe->addr;
-		count = sqe->len;
-	} else if (sqe->opcode != PEAL__OP_WRITE) {
-		return;
-	}
-	for (i = 0; i < count && result > 0; i++) {
-		size_t len = iov[i].iov_len;
-
-		if ((int64_t)len > result)
-			len = (size_t)result;
-		result -= (int64_t)len;
-		if (write(sqe->fd, iov[i].iov_base, len) < 0)
-			return;	/* the record says that it worked */
-	}
-}
-
-/* The frame's result, with all that it wrote in its place. */
-static int64_t result_of(struct peal_ring *ring,
-			 const struct record_frame *frame)
-{
-	struct replay *replay = replay_of(ring);
-	const struct record_done *done = record_body(frame);
-	uint32_t row = done->user_data & PEAL__ROW_MASK;
-	const struct record_op *op = &replay->ops[row < ring->rows_max ? row
-								       : 0];
-	struct record_bytes bytes = {
-		.data = (char *)(uintptr_t)(done + 1),
-		.len = frame->len - sizeof *done,
-	};
-
-	if (op->sqe.user_data != done->user_data ||
-	    done->flags & PEAL__CQE_NOTIF)
-		return done->result;
-	if (op->sqe.opcode == PEAL__OP_RESOLVE && done->result >= 0) {
-		peal__replay_differs(ring, "resolve: cannot be replayed",
-				     "");
-		return -EBADMSG;
-	}
-	peal__record_load(&bytes, op, done->result);
-	if (bytes.broken || bytes.at != bytes.len) {
-		peal__replay_differs(ring, "an op with other room for it",
-				     "");
-		return -EBADMSG;
-	}
-	print(&op->sqe, done->result);
-	return peal__replay_make_fd(replay, op->sqe.opcode, done->result);
-}
 
 static const struct record_done *look_for(struct peal_ring *ring,
 					  enum record_kind kind,
@@ -107,9 +48,11 @@ static int replay_job(struct peal_ring *ring, struct peal__job *job)
 	done = look_for(ring, RECORD_JOB_DONE, job->sqe.user_data);
 	if (!done || !done->now) {
 		ring->jobs_out++;
+		replay->ops[job->sqe.user_data & PEAL__ROW_MASK].in_pool = 1;
 		return 0;
 	}
-	job->result = result_of(ring, peal__record_look(&replay->file, NULL));
+	job->result = peal__replay_result(ring, peal__record_look(
+							&replay->file, NULL));
 	peal__record_take(&replay->file);
 	return 1;
 }
@@ -124,6 +67,9 @@ static int replay_job_cancel(struct peal_ring *ring, struct peal__job *job)
 		return 0;
 	}
 	peal__record_take(&replay_of(ring)->file);
+	if (done->result)
+		replay_of(ring)->ops[job->sqe.user_data &
+				     PEAL__ROW_MASK].in_pool = 0;
 	return done->result != 0;
 }
 
@@ -137,7 +83,7 @@ static int64_t replay_call(struct peal_ring *ring, const struct peal__sqe *sqe)
 	if (!peal__replay_match(ring, RECORD_CALL, sqe))
 		return -EBADMSG;
 	call = record_body(frame);
-	return peal__replay_make_fd(replay, sqe->opcode, call->result);
+	return peal__replay_make_fd(replay, sqe, call->result);
 }
 
 static void replay_learn(const struct peal_ring *given,
@@ -161,57 +107,6 @@ static void replay_learn(const struct peal_ring *given,
 
 /* --- what comes of it ---------------------------------------------------- */
 
-static void complete_job(struct peal_ring *ring, uint64_t user_data,
-			 int64_t result)
-{
-	struct peal__job *job = peal__soft_job(ring, user_data), **end;
-
-	job->result = result;
-	job->next = NULL;
-	for (end = &ring->jobs_done; *end; end = &(*end)->next)
-		;
-	*end = job;
-}
-
-static void complete(struct peal_ring *ring, const struct record_frame *frame)
-{
-	const struct record_done *done = record_body(frame);
-	const struct peal__row *row =
-		peal__row_find(ring, (peal_op)(done->user_data &
-					       ~PEAL__DATA_OWN));
-	int64_t result;
-
-	if (!row && !(done->user_data & PEAL__DATA_OWN)) {
-		peal__replay_differs(ring, "nothing that it is for", "");
-		return;
-	}
-	result = result_of(ring, frame);
-	if (replay_of(ring)->failed)
-		return;
-	if (frame->kind == RECORD_JOB_DONE && row->flags & ROW_JOB)
-		complete_job(ring, done->user_data, result);
-	else if (frame->kind == RECORD_DONE && peal__soft_room(ring))
-		peal__soft_more(ring, done->user_data, (int)result,
-				done->flags);
-	else
-		peal__replay_differs(ring, "nothing that it is for", "");
-}
-
-static void to_pool(struct peal_ring *ring, const struct record_done *done)
-{
-	struct peal__row *row = peal__row_find(ring, (peal_op)done->user_data);
-	struct peal__job *job;
-
-	if (!row || row->flags & ROW_JOB) {
-		peal__replay_differs(ring, "nothing that it is for", "");
-		return;
-	}
-	job = peal__soft_job(ring, done->user_data);
-	job->sqe = replay_of(ring)->ops[row - ring->rows].sqe;
-	peal__replay_not_closed(replay_of(ring), &job->sqe);
-	peal__soft_to_pool(ring, job);
-}
-
 /* A frame of the wait. 1: it was the last. */
 static int step(struct peal_ring *ring, struct record_turn *out_turn)
 {
@@ -222,10 +117,10 @@ static int step(struct peal_ring *ring, struct record_turn *out_turn)
 	switch (frame ? frame->kind : 0) {
 	case RECORD_DONE:
 	case RECORD_JOB_DONE:
-		complete(ring, frame);
+		peal__replay_complete(ring, frame);
 		break;
 	case RECORD_TO_POOL:
-		to_pool(ring, record_body(frame));
+		peal__replay_to_pool(ring, record_body(frame));
 		break;
 	case RECORD_UNDONE:	/* takes it */
 		if (peal__soft_cancel(ring, ((const struct record_done *)
@@ -245,37 +140,6 @@ static int step(struct peal_ring *ring, struct record_turn *out_turn)
 	return replay->failed;
 }
 
-/* Waits until as many posts are there as the record has here: 0 for none, or
- * when they do not come. */
-static uint64_t wait_for_posts(struct peal_ring *ring)
-{
-	const struct record_frame *frame =
-		peal__record_look(&replay_of(ring)->file, NULL);
-	uint64_t end = peal__clock() + POSTS_NS, count;
-	const struct record_time *posts;
-
-	if (replay_of(ring)->failed || !frame || frame->kind != RECORD_POSTS)
-		return 0;
-	posts = record_body(frame);
-	while ((count = peal__record_posts(ring)) < posts->value) {
-		if (peal__clock() > end) {
-			peal__replay_differs(ring, "fewer posts, in 10 s", "");
-			return 0;
-		}
-		peal__yield();
-	}
-	return posts->value;
-}
-
-static uint64_t replay_posts(struct peal_ring *ring)
-{
-	uint64_t count = wait_for_posts(ring);
-
-	if (count)
-		peal__record_take(&replay_of(ring)->file);
-	return count;
-}
-
 static int replay_enter(struct peal_ring *ring, uint32_t wait_for,
 			uint64_t timeout_ns)
 {
@@ -291,8 +155,6 @@ static int replay_enter(struct peal_ring *ring, uint32_t wait_for,
 		      &queues->sqes[replay->noted++ & queues->sq_mask]);
 	while (!replay->failed && !step(ring, &turn))
 		;
-	if (!replay->failed)
-		wait_for_posts(ring);
 	if (replay->failed)
 		return replay->failed;
 	if (turn.left < queues->sq_tail - queues->sq_head)
@@ -310,16 +172,111 @@ static void replay_wake(struct peal_ring *ring)
 	(void)ring;	/* it never sleeps */
 }
 
+/* There is always something to do: the next turn of the record. */
 static int replay_fd(struct peal_ring *ring)
 {
-	(void)ring;
-	return -EOPNOTSUPP;
+	struct replay *replay = replay_of(ring);
+
+	if (replay->fd < 0)
+		replay->fd = eventfd(1, EFD_CLOEXEC | EFD_NONBLOCK);
+	return replay->fd < 0 ? -errno : replay->fd;
 }
 
-static const struct record_ring *recorded(const struct replay *replay)
+/* --- what the engine is asked -------------------------------------------- */
+
+static int replay_goes_on(struct peal_ring *ring, int posts_wait)
 {
-	return record_body((const void *)(replay->file.data +
-					  sizeof RECORD_MAGIC - 1));
+	struct replay *replay = replay_of(ring);
+	const struct record_frame *frame =
+		peal__record_look(&replay->file, NULL);
+	const struct record_number *number;
+
+	(void)posts_wait;
+	if (replay->failed)
+		return 0;
+	if (!frame || frame->kind != RECORD_GOES_ON) {
+		peal__replay_differs(ring, "the end of its work", "");
+		return 0;
+	}
+	number = record_body(frame);
+	peal__record_take(&replay->file);
+	return number->value != 0;
+}
+
+/* The reason is the text behind the answer; it has an end. */
+static int answer(struct peal_ring *ring, enum record_what what, uint32_t arg)
+{
+	struct replay *replay = replay_of(ring);
+	const struct record_frame *frame =
+		peal__record_look(&replay->file, NULL);
+	const struct record_asked *asked;
+	const char *reason;
+
+	if (replay->failed)
+		return replay->failed;
+	asked = frame ? record_body(frame) : NULL;
+	if (!frame || frame->kind != RECORD_ASKED ||
+	    asked->what != (uint32_t)what || asked->arg != arg) {
+		peal__replay_differs(ring, what == ASKED_MEMORY
+					     ? "an arena to be registered"
+					 : what == ASKED_FILES
+					     ? "a table of direct descriptors"
+					     : "a buffer group", "");
+		return replay->failed;
+	}
+	reason = (const char *)(asked + 1);
+	if (what == ASKED_MEMORY && *reason)
+		peal__memory_reason("%s", reason);
+	peal__record_take(&replay->file);
+	return (int)asked->result;
+}
+
+static int replay_memory_add(struct peal_ring *ring, struct peal_arena *arena,
+			     uint32_t first)
+{
+	(void)arena;
+	return answer(ring, ASKED_MEMORY, first);
+}
+
+static void replay_memory_remove(struct peal_ring *ring,
+				 struct peal_arena *arena, uint32_t first)
+{
+	(void)ring, (void)arena, (void)first;
+}
+
+static int replay_files_open(struct peal_ring *ring, uint32_t count)
+{
+	return answer(ring, ASKED_FILES, count);
+}
+
+static void replay_files_close(struct peal_ring *ring)
+{
+	(void)ring;
+}
+
+static void replay_files_drop(struct peal_ring *ring, uint32_t slot)
+{
+	(void)ring, (void)slot;
+}
+
+static int replay_group_open(struct peal_ring *ring, struct peal_group *group)
+{
+	struct replay *replay = replay_of(ring);
+	int rc = answer(ring, ASKED_GROUP, group->count);
+
+	if (rc < 0)
+		return rc;
+	replay->taken[group->id] = calloc(group->count, sizeof(uint32_t));
+	return replay->taken[group->id] ? 0 : -ENOMEM;
+}
+
+static void replay_group_close(struct peal_ring *ring,
+			       struct peal_group *group)
+{
+	struct replay *replay = replay_of(ring);
+
+	free(replay->taken[group->id]);
+	replay->taken[group->id] = NULL;
 }
 
 static void replay_explain(struct peal_ring *ring, FILE *out)
@@ -327,9 +284,9 @@ static void replay_explain(struct peal_ring *ring, FILE *out)
 	const struct replay *replay = replay_of(ring);
 
 	fprintf(out, "replay         at frame %" PRIu64 " of %" PRIu64
-		" in %s, recorded on %s\n", replay->file.number,
+		" in %s, recorded on %.16s\n", replay->file.number,
 		replay->file.frames, replay->file.name,
-		recorded(replay)->engine);
+		peal__record_ring(&replay->file)->engine);
 }
 
 /* --- open and close ------------------------------------------------------ */
@@ -338,7 +295,11 @@ static void free_replay(struct peal_ring *ring)
 {
 	struct replay *replay = replay_of(ring);
 
+	ring->engine = &peal__replay_engine;
 	peal__record_close(&replay->file);
+	peal__replay_posts_close(replay);
+	if (replay->fd >= 0)
+		close(replay->fd);
 	free(replay->ops);
 	free(replay->made);
 	peal__soft_free(ring, sizeof *replay);
@@ -349,14 +310,11 @@ static void replay_close(struct peal_ring *ring)
 	struct replay *replay = replay_of(ring);
 	const struct record_frame *frame =
 		peal__record_look(&replay->file, NULL);
-	char text[80];
 
 	if (frame && frame->kind != RECORD_END)
 		peal__replay_differs(ring, "the ring's close", "");
-	snprintf(text, sizeof text, "the same, %" PRIu64 " frames",
-		 replay->file.frames);
 	if (!replay->failed)
-		peal__replay_report(replay, text);
+		peal__replay_tell_end(replay);
 	free_replay(ring);
 }
 
@@ -364,7 +322,8 @@ static void replay_close(struct peal_ring *ring)
 static int open_queues(struct peal_ring *ring,
 		       const struct peal_ring_options *options)
 {
-	const struct record_ring *head = recorded(replay_of(ring));
+	const struct record_ring *head =
+		peal__record_ring(&replay_of(ring)->file);
 	struct peal_ring_options same = *options;
 	int rc;
 
@@ -382,11 +341,78 @@ static int open_queues(struct peal_ring *ring,
 	return 0;
 }
 
+static void open_engine(struct peal_ring *ring)
+{
+	struct replay *replay = replay_of(ring);
+	uint16_t has = peal__record_ring(&replay->file)->has;
+
+	replay->engine = peal__replay_engine;
+	if (!(has & RECORD_HAS_MEMORY))
+		replay->engine.memory_add = NULL;
+	if (!(has & RECORD_HAS_FILES))
+		replay->engine.files_open = NULL;
+	if (!(has & RECORD_HAS_GROUPS))
+		replay->engine.group_open = NULL;
+	replay->engine.takes_raw = (has & RECORD_HAS_RAW) != 0;
+	ring->engine = &replay->engine;
+}
+
+/* --- which file ---------------------------------------------------------- */
+
+#define MOST_FILES 1024u
+
+static pthread_mutex_t claim_lock = PTHREAD_MUTEX_INITIALIZER;
+static uint8_t claimed[MOST_FILES];
+
+static int is_mine(const char *name, const struct record_name *who)
+{
+	char head[sizeof RECORD_MAGIC - 1 + sizeof(struct record_frame) +
+		  sizeof(struct record_ring)];
+	struct record_ring ring;
+	FILE *in = fopen(name, "rbe");
+	size_t got = in ? fread(head, 1, sizeof head, in) : 0;
+
+	if (in)
+		fclose(in);
+	if (got < sizeof head)
+		return in ? 0 : -ENOENT;
+	memcpy(&ring, head + sizeof head - sizeof ring, sizeof ring);
+	return ring.rank == who->rank && ring.nth == who->nth;
+}
+
+/* The one that was recorded by this thread; else that of this number. */
+static unsigned choose(const char *given, struct record_name *who)
+{
+	unsigned n, best = who->number;
+	int mine;
+
+	if (who->number == 1)
+		memset(claimed, 0, sizeof claimed);
+	for (n = 0; n < MOST_FILES; n++) {
+		unsigned at = n ? n : who->number;
+
+		if (at >= MOST_FILES || claimed[at])
+			continue;
+		peal__record_name(who, given, at);
+		mine = is_mine(who->text, who);
+		if (mine == 1) {
+			best = at;
+			break;
+		}
+		if (n && mine < 0)
+			break;
+	}
+	if (best < MOST_FILES)
+		claimed[best] = 1;
+	peal__record_name(who, given, best);
+	return best;
+}
+
 static int open_record(struct replay *replay)
 {
-	static atomic_uint rings;
 	const char *given = secure_getenv("PEAL_REPLAY");
-	char name[sizeof replay->file.name];
+	struct record_name who;
+	unsigned number;
 	int rc;
 
 	if (!given || !*given) {
@@ -394,16 +420,33 @@ static int open_record(struct replay *replay)
 			     "PEAL_REPLAY to a file that PEAL_RECORD wrote");
 		return -EINVAL;
 	}
-	peal__record_name(name, sizeof name, given,
-			  atomic_fetch_add(&rings, 1) + 1);
-	rc = peal__record_open(&replay->file, name);
-	if (rc == 0)
-		peal__record_take(&replay->file);	/* RECORD_RING */
-	else
-		atomic_fetch_sub(&rings, 1);
-	if (rc == 0)
-		peal__replay_report(replay, NULL);
-	return rc;
+	pthread_mutex_lock(&claim_lock);
+	peal__record_who(&who, 1, given);
+	number = choose(given, &who);
+	rc = peal__record_open(&replay->file, who.text);
+	if (rc < 0) {
+		peal__record_nobody(1);
+		if (number < MOST_FILES)
+			claimed[number] = 0;
+	}
+	pthread_mutex_unlock(&claim_lock);
+	if (rc < 0)
+		return rc;
+	peal__record_take(&replay->file);	/* RECORD_RING */
+	peal__replay_report(replay, NULL);
+	return 0;
+}
+
+static int open_ops(struct peal_ring *ring)
+{
+	struct replay *replay = replay_of(ring);
+
+	replay->ops = calloc(ring->rows_max, sizeof *replay->ops);
+	if (replay->ops && peal__replay_posts_open(ring) == 0)
+		return 0;
+	peal__reason("there is no memory to replay %u ops: lower "
+		     "options.max_ops", ring->rows_max);
+	return -ENOMEM;
 }
 
 static int replay_open(struct peal_ring *ring,
@@ -414,18 +457,16 @@ static int replay_open(struct peal_ring *ring,
 
 	if (!replay)
 		return -ENOMEM;
+	replay->fd = -1;
 	rc = open_record(replay);
 	if (rc == 0)
 		rc = open_queues(ring, options);
-	if (rc == 0) {
-		replay->ops = calloc(ring->rows_max, sizeof *replay->ops);
-		if (replay->ops)
-			return 0;
-		peal__reason("there is no memory to replay %u ops: lower "
-			     "options.max_ops", ring->rows_max);
-		rc = -ENOMEM;
-	}
-	free_replay(ring);
+	if (rc == 0)
+		rc = open_ops(ring);
+	if (rc < 0)
+		free_replay(ring);
+	else
+		open_engine(ring);
 	return rc;
 }
 
@@ -443,5 +484,13 @@ const struct peal__engine peal__replay_engine = {
 	.call = replay_call,
 	.job = replay_job,
 	.job_cancel = replay_job_cancel,
-	.posts = replay_posts,
+	.posts = peal__replay_posts_run,
+	.goes_on = replay_goes_on,
+	.memory_add = replay_memory_add,
+	.memory_remove = replay_memory_remove,
+	.files_open = replay_files_open,
+	.files_close = replay_files_close,
+	.files_drop = replay_files_drop,
+	.group_open = replay_group_open,
+	.group_close = replay_group_close,
 };

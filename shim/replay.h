@@ -6,14 +6,39 @@
 #include "lib/soft.h"
 #include "shim/record.h"
 
+/* A thread that posted in the run. */
+struct replay_poster {
+	uint32_t recorded, real;	/* threads; real 0: not known yet */
+	struct record_post first;
+};
+
+struct replay_post {
+	peal_post_fn *fn;
+	void *ctx;
+	uint32_t thread;
+};
+
+struct replay_posts {
+	struct replay_poster *posters;
+	struct replay_post *come;	/* not run yet, in their order */
+	size_t posters_count, posters_room;
+	size_t count, room;
+};
+
 struct replay {
 	struct peal__soft soft;
+	struct peal__engine engine;	/* without what the recorded one had
+					 * not */
 	struct record_file file;
 	int failed;
+	int fd;				/* always readable; -1: not asked for */
 	uint32_t noted;			/* of the entries: up to here */
 	struct record_op *ops;		/* one per row */
 	uint8_t *made;			/* descriptors that ops made */
 	uint32_t made_room;
+	/* By group and buffer: the completion that has it, plus 1. */
+	uint32_t *taken[PEAL__MOST_GROUPS];
+	struct replay_posts posts;
 };
 
 static inline struct replay *replay_of(const struct peal_ring *ring)
@@ -29,15 +54,34 @@ void peal__replay_report(struct replay *replay, const char *text);
  * how, if not "", is the word for what is not the same. */
 void peal__replay_differs(struct peal_ring *ring, const char *came,
 			  const char *how);
+/* So does a record that cannot be followed any more: why. */
+void peal__replay_cannot(struct peal_ring *ring, const char *why);
+/* "the same, ..." or up to where. */
+void peal__replay_tell_end(struct replay *replay);
 /* 1: it is what the record has here, and is taken. */
 int peal__replay_match(struct peal_ring *ring, enum record_kind kind,
 		       const struct peal__sqe *sqe);
 /* The result of an op that may have made a descriptor, as the program gets
  * it. */
-int64_t peal__replay_make_fd(struct replay *replay, unsigned opcode,
+int64_t peal__replay_make_fd(struct replay *replay, const struct peal__sqe *sqe,
 			     int64_t result);
 /* A close that was matched is to be matched again, by the pool. */
 void peal__replay_not_closed(struct replay *replay,
 			     const struct peal__sqe *sqe);
+
+/* replay_done.c: completions. */
+/* The frame's result, with all that it wrote in its place. */
+int64_t peal__replay_result(struct peal_ring *ring,
+			    const struct record_frame *frame);
+/* Tells the ring, by its queue or as a job. */
+void peal__replay_complete(struct peal_ring *ring,
+			   const struct record_frame *frame);
+void peal__replay_to_pool(struct peal_ring *ring,
+			  const struct record_done *done);
+
+/* replay_post.c */
+int peal__replay_posts_open(struct peal_ring *ring);
+void peal__replay_posts_close(struct replay *replay);
+void peal__replay_posts_run(struct peal_ring *ring);
 
 #endif

@@ -16,7 +16,8 @@ static void describe_start(char *out, size_t size,
 	if (fd >= PEAL_SIM_FIRST_FD)
 		fd -= PEAL_SIM_FIRST_FD;
 	snprintf(out, size, "%s fd %d len %u at %" PRId64,
-		 peal_opcode_name(start->opcode), fd, start->len,
+		 peal__op_row(start->opcode)
+			 ? peal_opcode_name(start->opcode) : "?", fd, start->len,
 		 (int64_t)start->off);
 }
 
@@ -29,7 +30,9 @@ static void describe(char *out, size_t size, const struct record_frame *frame)
 		[RECORD_UNDONE] = "a job to be cancelled",
 		[RECORD_TURN] = "the end of the turn's entries",
 		[RECORD_POSTS] = "posts",
+		[RECORD_GOES_ON] = "the end of its work",
 		[RECORD_LEARN] = "a look at a descriptor",
+		[RECORD_ASKED] = "something to be registered",
 		[RECORD_END] = "the ring's close",
 	};
 
@@ -61,25 +64,74 @@ void peal__replay_report(struct replay *replay, const char *text)
 }
 
 /* Only the first: what comes after it means nothing. */
+static void fail(struct peal_ring *ring, int error)
+{
+	replay_of(ring)->failed = error;
+	ring->lost = 1;		/* nothing to drain: it can be closed */
+	peal__replay_report(replay_of(ring), ring->reason);
+}
+
+/* The end of a file that has none: not the program's fault. */
+static void tell_cut(const struct replay *replay, char *out, size_t size)
+{
+	snprintf(out, size, "the same up to frame %" PRIu64 ", where the "
+		 "record ends (%zu bytes of another frame): the program was "
+		 "killed there, or could not write it",
+		 replay->file.frames, replay->file.cut);
+}
+
+void peal__replay_tell_end(struct replay *replay)
+{
+	char text[256];
+
+	if (!replay->file.ended)
+		tell_cut(replay, text, sizeof text);
+	else
+		snprintf(text, sizeof text, "the same, %" PRIu64 " frames",
+			 replay->file.frames);
+	peal__replay_report(replay, text);
+}
+
 void peal__replay_differs(struct peal_ring *ring, const char *came,
-		    const char *how)
+			  const char *how)
 {
 	struct replay *replay = replay_of(ring);
 	const struct record_frame *frame;
-	char expected[80];
+	char expected[256];
 	uint64_t number;
 
 	if (replay->failed)
 		return;
 	frame = peal__record_look(&replay->file, &number);
-	replay->failed = -EBADMSG;
-	ring->lost = 1;		/* nothing to drain: it can be closed */
+	if (!frame && !replay->file.ended) {
+		tell_cut(replay, expected, sizeof expected);
+		peal__engine_reason(ring, "%s", expected);
+		fail(ring, -ENODATA);
+		return;
+	}
 	describe(expected, sizeof expected, frame);
 	peal__engine_reason(ring, "differs at frame %" PRIu64 " of %" PRIu64
 			    ": expected %s; came %s%s%s", number,
 			    replay->file.frames, expected, came,
 			    *how ? ": not the same " : "", how);
-	peal__replay_report(replay, ring->reason);
+	fail(ring, -EBADMSG);
+}
+
+void peal__replay_cannot(struct peal_ring *ring, const char *why)
+{
+	struct replay *replay = replay_of(ring);
+	const struct record_frame *frame;
+	char text[80];
+	uint64_t number;
+
+	if (replay->failed)
+		return;
+	frame = peal__record_look(&replay->file, &number);
+	describe(text, sizeof text, frame);
+	peal__engine_reason(ring, "cannot be replayed from frame %" PRIu64
+			    " of %" PRIu64 " on: %s: %s", number,
+			    replay->file.frames, text, why);
+	fail(ring, -EOPNOTSUPP);
 }
 
 static int same_fd(const struct replay *replay, int32_t recorded, int32_t came)
@@ -97,15 +149,17 @@ static const char *difference(const struct replay *replay,
 			      const struct record_start *a,
 			      const struct record_start *b)
 {
+	int slot = a->flags & PEAL__SQE_FIXED_FILE ||
+		   a->opcode == PEAL__OP_SOCKET;	/* or the family */
 	int two_dirs = a->opcode == PEAL__OP_RENAMEAT ||
 		       a->opcode == PEAL__OP_LINKAT;
-	int two_fds = a->opcode == PEAL__OP_SPLICE ||
+	int two_fds = (a->opcode == PEAL__OP_SPLICE &&
+		       !(a->op_flags & PEAL__SPLICE_FD_IN_FIXED)) ||
 		      a->opcode == PEAL__OP_COPY_RANGE;
 
 	if (a->opcode != b->opcode)
 		return "op";
-	if (a->opcode == PEAL__OP_SOCKET ? a->fd != b->fd
-					 : !same_fd(replay, a->fd, b->fd))
+	if (slot ? a->fd != b->fd : !same_fd(replay, a->fd, b->fd))
 		return "fd";
 	if (two_fds ? !same_fd(replay, (int32_t)a->file_index,
 			       (int32_t)b->file_index)
@@ -129,25 +183,33 @@ static const char *difference(const struct replay *replay,
 
 /* --- descriptors --------------------------------------------------------- */
 
-int64_t peal__replay_make_fd(struct replay *replay, unsigned opcode,
-			     int64_t result)
+static int make_room(struct replay *replay, uint32_t fd)
 {
 	uint32_t room = replay->made_room ? replay->made_room : 64;
 	uint8_t *more;
 
-	if (result < 0 || result >= PEAL_SIM_FIRST_FD ||
-	    peal__op_row(opcode)->result != RESULT_FD)
-		return result;
-	while (room <= (uint32_t)result)
+	while (room <= fd)
 		room *= 2;
-	if (room > replay->made_room) {
-		more = realloc(replay->made, room);
-		if (!more)
-			return -ENOMEM;
-		memset(more + replay->made_room, 0, room - replay->made_room);
-		replay->made = more;
-		replay->made_room = room;
-	}
+	if (room == replay->made_room)
+		return 0;
+	more = realloc(replay->made, room);
+	if (!more)
+		return -ENOMEM;
+	memset(more + replay->made_room, 0, room - replay->made_room);
+	replay->made = more;
+	replay->made_room = room;
+	return 0;
+}
+
+int64_t peal__replay_make_fd(struct replay *replay, const struct peal__sqe *sqe,
+			     int64_t result)
+{
+	if (result < 0 || result >= PEAL_SIM_FIRST_FD ||
+	    peal__op_row(sqe->opcode)->result != RESULT_FD ||
+	    sqe->opcode == PEAL__OP_FILES_UPDATE || peal__record_is_slot(sqe))
+		return result;
+	if (make_room(replay, (uint32_t)result) < 0)
+		return -ENOMEM;
 	replay->made[result] = 1;
 	return result + PEAL_SIM_FIRST_FD;
 }
@@ -155,7 +217,8 @@ int64_t peal__replay_make_fd(struct replay *replay, unsigned opcode,
 /* A close was started: the number may be given anew before its completion. */
 static void closed(struct replay *replay, const struct record_start *start)
 {
-	if (start->opcode == PEAL__OP_CLOSE && start->fd >= 0 &&
+	if (start->opcode == PEAL__OP_CLOSE && !start->file_index &&
+	    start->fd >= 0 &&
 	    (uint32_t)start->fd < replay->made_room)
 		replay->made[start->fd] = 0;
 }
@@ -163,9 +226,11 @@ static void closed(struct replay *replay, const struct record_start *start)
 /* ... or will be, by the pool. */
 void peal__replay_not_closed(struct replay *replay, const struct peal__sqe *sqe)
 {
-	if (sqe->opcode == PEAL__OP_CLOSE && sqe->fd >= PEAL_SIM_FIRST_FD)
-		peal__replay_make_fd(replay, PEAL__OP_OPENAT,
-				     sqe->fd - PEAL_SIM_FIRST_FD);
+	uint32_t fd = (uint32_t)sqe->fd - PEAL_SIM_FIRST_FD;
+
+	if (sqe->opcode == PEAL__OP_CLOSE && sqe->fd >= PEAL_SIM_FIRST_FD &&
+	    fd < replay->made_room)
+		replay->made[fd] = 1;
 }
 
 /* --- what is started ----------------------------------------------------- */
@@ -179,7 +244,7 @@ int peal__replay_match(struct peal_ring *ring, enum record_kind kind,
 		peal__record_look(&replay->file, NULL);
 	const char *how = "";
 	struct record_start came;
-	char text[80];
+	char text[160];
 
 	if (replay->failed)
 		return 0;
@@ -193,6 +258,6 @@ int peal__replay_match(struct peal_ring *ring, enum record_kind kind,
 	}
 	closed(replay, record_body(frame));
 	peal__record_take(&replay->file);
-	peal__record_note(replay->ops, sqe);
+	peal__record_note(ring, replay->ops, sqe);
 	return 1;
 }

@@ -36,6 +36,11 @@ void peal__yield(void)
 	SwitchToThread();
 }
 
+uint32_t peal__thread_id(void)
+{
+	return (uint32_t)GetCurrentThreadId();
+}
+
 int peal__thread_start(pthread_t *out_id, void *(*fn)(void *arg), void *arg)
 {
 	return pthread_create(out_id, NULL, fn, arg);

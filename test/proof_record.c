@@ -15,7 +15,7 @@
 static char log_text[32768], first_log[sizeof(log_text)];
 static size_t log_len;
 static unsigned before, latest;	/* outcomes of the ring before; so far */
-static char path[512], other[512], record_name[512];
+static char path[512], other[512], record_name[1024];
 static int peers[2];
 
 __attribute__((format(printf, 1, 2))) static void note(const char *format, ...)
@@ -179,7 +179,7 @@ static void record_on(const char *engine)
 static const char *report(void)
 {
 	static char text[512];
-	char name[600];
+	char name[1100];
 	FILE *in;
 
 	snprintf(name, sizeof(name), "%s.report", record_name);
@@ -442,7 +442,7 @@ TEST(program_that_ends_early_is_reported)
 	ck_result(small_program((struct change){ .no_close = 1 }), 12);
 	close_ring(ring);
 	ring = NULL;
-	ck_assert_ptr_ne(strstr(report(), "came the ring's close"), NULL);
+	ck_assert_ptr_ne(strstr(report(), "came the end of its work"), NULL);
 }
 
 TEST(program_that_goes_on_past_the_record_is_told)
@@ -452,11 +452,13 @@ TEST(program_that_goes_on_past_the_record_is_told)
 	ck_result(small_program((struct change){ 0 }), 0);
 	ck_result(step(peal_nop(ring, 0, on_done, NULL)), -EBADMSG);
 	ck_assert_msg(strstr(peal_ring_engine_reason(ring),
-			     "expected the ring's close; came nop"), "%s",
+			     "expected the end of its work; came nop"), "%s",
 		      peal_ring_engine_reason(ring));
 }
 
 /* --- what is no record --------------------------------------------------- */
+
+#define HEAD_BYTES (8 + 16 + 96)	/* the magic and the first frame */
 
 static char whole[65536];
 
@@ -472,19 +474,24 @@ static size_t read_record(void)
 	return len;
 }
 
+static void write_file(const char *name, const void *data, size_t len)
+{
+	FILE *out = fopen(name, "wb");
+
+	ck_assert_ptr_nonnull(out);
+	ck_assert_uint_eq(fwrite(data, 1, len, out), len);
+	fclose(out);
+}
+
 static int open_replay_of(const void *data, size_t len)
 {
 	struct peal_ring_options options = harness_options();
 	struct peal_ring *other_ring;
-	char name[600];
-	FILE *out;
+	char name[1100];
 	int rc;
 
 	snprintf(name, sizeof(name), "%s.bad", record_name);
-	out = fopen(name, "wb");
-	ck_assert_ptr_nonnull(out);
-	ck_assert_uint_eq(fwrite(data, 1, len, out), len);
-	fclose(out);
+	write_file(name, data, len);
 	setenv("PEAL_REPLAY", name, 1);
 	options.engine = "replay";
 	rc = peal_ring_open(&other_ring, &options);
@@ -493,16 +500,44 @@ static int open_replay_of(const void *data, size_t len)
 	return rc;
 }
 
-TEST(record_that_is_cut_off_is_refused_with_the_place)
+/* As a program leaves it that is killed, wherever it was: the run is had again
+ * up to there, and the ring says that it ends, and where. */
+TEST(record_that_is_cut_off_is_replayed_up_to_there)
 {
-	size_t len;
+	char name[1100];
+	size_t len, cut;
 
 	record_small_program();
 	len = read_record();
-	ck_result(open_replay_of(whole, len - 20), -EBADMSG);
+	snprintf(name, sizeof(name), "%s", record_name);
+	for (cut = len - 1; cut > HEAD_BYTES; cut -= 5) {
+		int64_t rc;
+
+		snprintf(record_name, sizeof(record_name), "%.900s.%zu",
+			 name, cut);
+		write_file(record_name, whole, cut);
+		replay();
+		rc = small_program((struct change){ 0 });
+		ck_assert_msg(rc == -ENODATA || rc == 0, "%zu: %d", cut,
+			      (int)rc);
+		ck_assert_msg(rc == 0 || strstr(peal_ring_engine_reason(ring),
+						"where the record ends"),
+			      "%s", peal_ring_engine_reason(ring));
+		ck_assert(rc < 0 || cut + 100 > len);
+		open_on("epoll");
+		ck_assert_msg(!strncmp(report(), "the same up to frame ", 21),
+			      "%s", report());
+	}
+}
+
+TEST(record_that_ends_in_its_head_is_refused)
+{
+	record_small_program();
+	read_record();
+	ck_result(open_replay_of(whole, HEAD_BYTES - 10), -EBADMSG);
 	ck_assert_msg(strstr(peal_open_reason(), " is cut off"), "%s",
 		      peal_open_reason());
-	ck_assert_ptr_ne(strstr(peal_open_reason(), "at byte "), NULL);
+	ck_result(open_replay_of(whole, 8), -EBADMSG);
 }
 
 TEST(record_with_a_damaged_byte_is_refused)
