@@ -129,11 +129,11 @@ static struct peal__row *cancel_row(struct peal_ring *ring,
 {
 	struct peal__row *row = NULL;
 
-	ring->rows_left += (int32_t)PEAL__SPARE_ROWS;
+	ring->rows_left += (int32_t)PEAL__CANCEL_ROWS;
 	if (peal__row_new(ring))
 		row = peal__row_take(ring, PEAL__OP_ASYNC_CANCEL, -1, handler,
 				     ctx);
-	ring->rows_left -= (int32_t)PEAL__SPARE_ROWS;
+	ring->rows_left -= (int32_t)PEAL__CANCEL_ROWS;
 	return row;
 }
 

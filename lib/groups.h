@@ -112,6 +112,9 @@ static inline uint64_t peal__group_before(const struct peal_group *group)
 		peal__must_own((group)->ring, op);			      \
 	} while (0)
 
+/* groups_open.c: the text of peal_group_reason() */
+void peal__group_reason(const char *format, ...) peal__format(1, 2);
+
 /* groups.c: buffers. A group that is not the kernel's has them on a stack. */
 uint32_t peal__group_take(struct peal_group *group);
 void peal__group_put(struct peal_group *group, uint32_t id);

@@ -18,8 +18,10 @@
 #define PEAL__ROW_MASK	((1u << PEAL__ROW_BITS) - 1)
 #define PEAL__GENERATION (UINT64_C(1) << PEAL__ROW_BITS)
 
-/* Rows beyond max_ops that only cancels may take. */
+/* Rows beyond max_ops: that only cancels may take, and that only the closes of
+ * groups may. */
 #define PEAL__SPARE_ROWS 1024u
+#define PEAL__CANCEL_ROWS 960u
 #define PEAL__MAX_OPS	(PEAL__ROW_MASK - 1 - PEAL__SPARE_ROWS)
 
 enum peal__row_flag {

@@ -4,6 +4,7 @@
  * kernel: that flavour had CVE-2024-0582.
  */
 #include <string.h>
+#include <sys/resource.h>
 #include "lib/groups.h"
 #include "lib/start.h"
 #include "lib/uring.h"
@@ -26,9 +27,30 @@ int peal__uring_group_open(struct peal_ring *ring, struct peal_group *group)
 {
 	struct peal__uring *uring = ring->engine_state;
 
-	if (uring->no_bufring)
-		return -EINVAL;
-	return call(ring, group, PEAL__REGISTER_PBUF_RING, group->bufs);
+	int rc = uring->no_bufring ? -EINVAL
+				   : call(ring, group,
+					  PEAL__REGISTER_PBUF_RING,
+					  group->bufs);
+
+	if (rc == -EINVAL) {
+		peal__group_reason("each receive is a poll and a receive: "
+				   "this kernel has no rings of buffers with "
+				   "multishot receives; Linux 6.0 has them");
+	} else if (rc == -ENOMEM) {
+		peal__group_reason("each receive is a poll and a receive: the "
+				   "kernel locks %u KiB for a ring of %u "
+				   "buffers and RLIMIT_MEMLOCK allows this "
+				   "user %llu KiB in all: raise it (ulimit -l, "
+				   "LimitMEMLOCK=)",
+				   (group->entries * 16 + 4095) / 4096 * 4,
+				   group->count,
+				   peal__limit(RLIMIT_MEMLOCK) / 1024);
+	} else if (rc < 0) {
+		peal__group_reason("the kernel answers %s to a ring of %u "
+				   "buffers: PEAL_DISABLE=bufring does "
+				   "without", peal_strerror(rc), group->count);
+	}
+	return rc == -ENOMEM ? -EINVAL : rc;
 }
 
 /* The kernel uses the ring and its buffers until this has returned. */

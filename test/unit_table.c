@@ -247,14 +247,14 @@ SCRIPT_TEST(full_transfer_takes_two_rows_and_is_one_op)
 	ck_assert_int_gt(start_on(3), 0);
 }
 
-SCRIPT_TEST(full_table_has_room_for_1024_cancels_more)
+SCRIPT_TEST(full_table_has_room_for_960_cancels_more)
 {
 	peal_op op;
 	unsigned at;
 
 	script_reopen(64, 256, 1);
 	op = start_on(3);
-	for (at = 0; at < PEAL__SPARE_ROWS; at++)
+	for (at = 0; at < PEAL__CANCEL_ROWS; at++)
 		ck_assert_int_gt(peal_cancel(ring, op, 0, on_done, NULL), 0);
 	ck_result(peal_cancel(ring, op, 0, on_done, NULL), -EAGAIN);
 	ck_result(peal_cancel_fd(ring, 3, 0, on_done, NULL), -EAGAIN);

@@ -40,18 +40,31 @@ struct peal_group_options {
  *   out_group gets the group
  *   options   copied; NULL: all defaults. Start from PEAL_GROUP_OPTIONS
  * Result     0
- * Errors     -ENOMEM: memory; -EINVAL: an option; -ENFILE: 64 groups are open
+ * Errors     each with its numbers and remedy in peal_group_reason(): -ENOMEM:
+ *            memory; -EINVAL: an option; -ENFILE: 64 groups are open
  * Lifetime   of the group: until peal_group_close() is done, or the ring is
  *            closed; options.memory is lent for as long
  * Thread     the ring's
  * Engines    io_uring 6.0; else, and where RLIMIT_MEMLOCK leaves no room for
- *            16 bytes per buffer, the library chooses it when the data is there:
- *            peal_group_stats() tells
+ *            16 bytes per buffer, the library chooses it when the data is
+ *            there: peal_group_stats() and peal_group_reason() tell
  * Memory     the buffers, unless options.memory has them; 16 to 100 bytes more
  *            per buffer, by the ring's allocator
  */
 int peal_group_open(struct peal_ring *ring, struct peal_group **out_group,
 		    const struct peal_group_options *options);
+
+/*
+ * Why this thread's last peal_group_open() failed, or why receives of that
+ * group are polls where the engine could do better: cause, numbers, remedy.
+ * Result     a sentence, empty if neither is so; never NULL
+ * Errors     none
+ * Lifetime   until this thread's next peal_group_open()
+ * Thread     any
+ * Engines    all
+ * Memory     none
+ */
+const char *peal_group_reason(void);
 
 /*
  * Gives a buffer back, from which point on it is not yours. A receive that
@@ -68,12 +81,14 @@ void peal_group_give_back(struct peal_group *group, void *buf);
 
 /*
  * Refuses new receives on the group, cancels those in flight, waits until they
- * have ended and all buffers are back, then frees the group.
+ * have ended and all buffers are back, then frees the group. There is room for
+ * it also when max_ops are in flight.
  *   group    open
  *   flags    0
  * Result     0: the group is gone
- * Errors     -EALREADY, returned at once: it is being closed; -ECANCELED: the
- *            group is still there, and open
+ * Errors     -EALREADY, returned at once: it is being closed; -ESHUTDOWN, the
+ *            same: the ring is being closed, and its groups with it;
+ *            -ECANCELED: the group is still there, and open
  * Lifetime   the handlers of its receives run before this one; group is no
  *            group when this one runs
  * Thread     the ring's
