@@ -208,13 +208,16 @@ static int try_poll(struct peal__sqe *sqe, int64_t *progress, unsigned how)
 }
 
 /* No way to say "do not wait" to this kind of file: look first. A terminal
- * that looks ready may take less than it is given. */
+ * that looks ready may take less than it is given. A FIFO that never had a
+ * writer does not look ready, and is at its end: who has set O_NONBLOCK may
+ * call at once. */
 static int look_then_call(const struct peal__sqe *sqe)
 {
 	unsigned waits = peal__op_row(sqe->opcode)->waits;
 	int rc;
 
-	if (!is_ready(sqe->fd, waits == WAITS_WRITABLE ? POLLOUT : POLLIN))
+	if (!is_ready(sqe->fd, waits == WAITS_WRITABLE ? POLLOUT : POLLIN) &&
+	    !(fcntl(sqe->fd, F_GETFL) & O_NONBLOCK))
 		return READY_WAIT;
 	rc = call_nonblocking(sqe);
 	return rc == -EAGAIN ? READY_WAIT : rc;

@@ -241,7 +241,7 @@ void peal__sim_ring_lose(struct peal_ring *ring);
 
 /* --- open files: sim_file.c ---------------------------------------------- */
 
-enum sim_kind { SIM_FILE, SIM_DIR, SIM_SOCK };
+enum sim_kind { SIM_FILE, SIM_DIR, SIM_SOCK, SIM_DEVICE };
 
 struct sim_file {
 	uint32_t refs;			/* numbers, and ops in flight */
@@ -307,6 +307,9 @@ struct sim_inode {
 	struct sim_inode *parent;	/* of a directory */
 	uint64_t next_cookie;		/* of a directory's entries */
 	struct sim_sock *bound;		/* of a socket */
+	struct sim_file *ends[2];	/* of a FIFO: to read, to write */
+	uint64_t opens[2];		/* of them, ever */
+	uint8_t device;			/* its minor */
 	uint64_t mark;			/* peal__sim_dir_sync() */
 };
 
@@ -352,6 +355,9 @@ int64_t peal__sim_path_try(struct sim_op *op);	/* ops by name */
 void peal__sim_stat_fill(const struct sim_inode *inode, void *out_stat);
 
 void peal__sim_dir_sync(struct sim_inode *dir);
+/* A name that was always there; NULL: no memory. */
+struct sim_inode *peal__sim_dir_plant(struct sim_inode *dir, const char *name,
+				      uint32_t mode);
 struct sim_entry *peal__sim_dir_find(struct sim_inode *dir, const char *name,
 			       size_t len);
 /* Lets name in dir mean inode, or nothing (NULL): a change that a crash can
@@ -370,6 +376,21 @@ int peal__sim_open_path(struct peal_sim_node *node, struct sim_inode *from,
 /* Makes name mean a new inode of that kind. */
 int peal__sim_make(struct peal_sim_node *node, struct sim_inode *from,
 	     const char *path, uint32_t mode, struct sim_inode **out);
+
+/* --- sim_device.c, sim_fifo.c -------------------------------------------- */
+
+int peal__sim_devices_make(struct peal_sim_node *node);
+int64_t peal__sim_device_read(struct sim_file *file, void *buf, uint64_t len);
+int64_t peal__sim_device_write(struct sim_file *file, uint64_t len);
+
+/* One end of it, held. */
+int peal__sim_fifo_end(struct sim_inode *inode, int flags,
+		       struct sim_file **out);
+void peal__sim_fifo_closed(struct sim_file *file);
+/* An open that has its end: the descriptor, or SIM_WAIT for the other end, and
+ * after that again. */
+int64_t peal__sim_fifo_open(struct sim_op *op, struct sim_file *file);
+int64_t peal__sim_fifo_again(struct sim_op *op);
 
 /* --- networks: sim_net.c and more, see sim_net.h ------------------------- */
 

@@ -131,6 +131,14 @@ static int set_entry(struct sim_inode *dir, const char *name,
 	return 0;
 }
 
+struct sim_inode *peal__sim_dir_plant(struct sim_inode *dir, const char *name,
+				      uint32_t mode)
+{
+	struct sim_inode *inode = peal__sim_inode_new(dir->node, mode);
+
+	return inode && set_entry(dir, name, inode) == 0 ? inode : NULL;
+}
+
 uint64_t peal__sim_dir_begin(struct peal_sim_node *node)
 {
 	return ++node->next_change;
@@ -286,7 +294,7 @@ int peal__sim_disk_open(struct peal_sim_node *node)
 	if (!node->root)
 		return -ENOMEM;
 	node->root->parent = node->root;
-	return 0;
+	return peal__sim_devices_make(node);
 }
 
 void peal__sim_disk_close(struct peal_sim_node *node)

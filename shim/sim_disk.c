@@ -85,6 +85,8 @@ static int may_move(const struct sim_file *file, struct transfer *move)
 		return -EBADF;
 	if (file->kind == SIM_DIR)
 		return -EISDIR;
+	if (file->kind == SIM_DEVICE)
+		return 0;
 	if (move->offset == PEAL_CURRENT)
 		move->offset = file->position;
 	if (move->offset > INT64_MAX)
@@ -202,6 +204,29 @@ static int64_t read_file(struct sim_file *file, const struct transfer *move)
 	return move_parts(file->inode, move);
 }
 
+static int64_t move_device(struct sim_file *file, const struct transfer *move)
+{
+	int64_t done = 0;
+	unsigned i;
+
+	for (i = 0; i < move->count && done < (int64_t)move->len; i++) {
+		uint64_t len = move->parts[i].iov_len;
+		int64_t rc;
+
+		if (len > move->len - (uint64_t)done)
+			len = move->len - (uint64_t)done;
+		rc = move->writes
+			     ? peal__sim_device_write(file, len)
+			     : peal__sim_device_read(file,
+						     move->parts[i].iov_base,
+						     len);
+		if (rc <= 0)
+			return done ? done : rc;
+		done += rc;
+	}
+	return done;
+}
+
 int64_t peal__sim_disk_try(struct sim_op *op)
 {
 	const struct peal__sqe *sqe = sim_sqe(op);
@@ -210,12 +235,15 @@ int64_t peal__sim_disk_try(struct sim_op *op)
 	int64_t rc;
 
 	if (sqe->opcode == PEAL__OP_FSYNC)
-		return file->kind == SIM_SOCK ? -EINVAL : sync_file(file);
+		return file->kind == SIM_FILE || file->kind == SIM_DIR
+			       ? sync_file(file) : -EINVAL;
 	rc = read_entry(sqe, &move);
 	if (rc == 0)
 		rc = may_move(file, &move);
 	if (rc < 0 || move.len == 0)
 		return rc;
+	if (file->kind == SIM_DEVICE)
+		return move_device(file, &move);
 	shorten(file, &move);
 	rc = move.writes ? write_and_sync(file, &move)
 			 : read_file(file, &move);

@@ -35,6 +35,8 @@ void peal__sim_file_drop(struct sim_file *file)
 {
 	if (--file->refs)
 		return;
+	if (file->sock && file->inode)
+		peal__sim_fifo_closed(file);
 	if (file->sock)
 		peal__sim_sock_close(file->sock);
 	if (file->inode)
@@ -234,7 +236,9 @@ int peal_sim_put_file(struct peal_sim_node *node, const char *path,
 
 	if (rc < 0)
 		return (int)rc;
-	if (len)
+	if (file->kind != SIM_FILE)
+		rc = -EINVAL;
+	else if (len)
 		rc = peal__sim_data_write(file->inode, data, len, 0);
 	peal__sim_file_drop(file);
 	if (rc >= 0)
@@ -282,14 +286,28 @@ void peal_sim_sync(struct peal_sim_node *node)
 			peal__sim_dir_sync(inode);
 }
 
+static int make_durable(struct peal_sim_node *node, const char *path,
+			uint32_t mode)
+{
+	struct sim_inode *inode, *dir;
+	int rc = peal__sim_make(node, node->root, path, mode, &inode);
+
+	if (rc < 0)
+		return rc;
+	rc = peal__sim_walk(node, node->root, path, 0, &dir, NULL, &inode);
+	if (rc == 0)
+		peal__sim_dir_sync(dir);
+	return rc;
+}
+
 int peal_sim_make_dir(struct peal_sim_node *node, const char *path)
 {
-	struct sim_inode *inode;
-	int rc = peal__sim_make(node, node->root, path, S_IFDIR | 0755, &inode);
+	return make_durable(node, path, S_IFDIR | 0755);
+}
 
-	if (rc == 0)
-		peal__sim_dir_sync(inode->parent);
-	return rc;
+int peal_sim_make_fifo(struct peal_sim_node *node, const char *path)
+{
+	return make_durable(node, path, S_IFIFO | 0666);
 }
 
 unsigned peal_sim_umask(struct peal_sim_node *node, unsigned mask)

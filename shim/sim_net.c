@@ -212,8 +212,7 @@ void peal__sim_net_boot(struct peal_sim_node *node)
 
 /* --- making -------------------------------------------------------------- */
 
-/* NULL: no memory, and the socket is gone. */
-static struct sim_file *open_sock(struct sim_sock *sock, int flags)
+struct sim_file *peal__sim_sock_open(struct sim_sock *sock, int flags)
 {
 	struct sim_file *file = peal__sim_file_new(sock->node, SIM_SOCK, flags);
 
@@ -229,7 +228,7 @@ static struct sim_file *open_sock(struct sim_sock *sock, int flags)
 static int number_sock(struct sim_sock *sock, int flags)
 {
 	struct peal_sim_node *node = sock->node;
-	struct sim_file *file = open_sock(sock, flags);
+	struct sim_file *file = peal__sim_sock_open(sock, flags);
 
 	return file ? peal__sim_fd_new(node, file) : -ENOMEM;
 }
@@ -251,7 +250,7 @@ static int64_t try_socket(struct sim_op *op, const struct peal__sqe *sqe)
 	sock = peal__sim_sock_new(sim_node_of(op), family, type);
 	if (!sock)
 		return -ENOMEM;
-	file = open_sock(sock, O_RDWR | (flags & SOCK_NONBLOCK ? O_NONBLOCK
+	file = peal__sim_sock_open(sock, O_RDWR | (flags & SOCK_NONBLOCK ? O_NONBLOCK
 							       : 0));
 	return file ? peal__sim_place(op, file) : -ENOMEM;
 }

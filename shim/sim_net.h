@@ -121,6 +121,8 @@ void peal__sim_packet_arrived(struct sim_packet *packet);
 
 struct sim_sock *peal__sim_sock_new(struct peal_sim_node *node, int family,
 			      int type);
+/* Its open file; NULL: no memory, and the socket is gone. */
+struct sim_file *peal__sim_sock_open(struct sim_sock *sock, int flags);
 void peal__sim_sock_hold(struct sim_sock *sock);
 void peal__sim_sock_drop(struct sim_sock *sock);
 void peal__sim_sock_pair(struct sim_sock *a, struct sim_sock *b);

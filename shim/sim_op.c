@@ -113,7 +113,8 @@ static int is_timed(const struct sim_op *op)
 	case ON_FILE:
 		return opcode != PEAL__OP_FADVISE && opcode != PEAL__OP_SPLICE;
 	case ON_ANY:
-		return is_rw(opcode) && op->file->kind != SIM_SOCK;
+		return is_rw(opcode) && op->file->kind != SIM_SOCK &&
+		       op->file->kind != SIM_DEVICE;
 	default:
 		return opcode == PEAL__OP_STATFS || opcode == PEAL__OP_RESOLVE;
 	}
@@ -289,7 +290,10 @@ static void on_time(struct peal_sim *world, struct sim_event *event)
 	(void)world;
 	if (!op->done)
 		op->result = try_op(op);
-	peal__sim_finish(op, op->result);
+	if (op->result == SIM_WAIT)
+		wait_here(op);		/* an open, for the other end */
+	else
+		peal__sim_finish(op, op->result);
 }
 
 static void start_timed(struct sim_op *op, struct peal_sim_node *node)
@@ -304,6 +308,8 @@ static void start_timed(struct sim_op *op, struct peal_sim_node *node)
 	op->done = random >> 63;
 	if (op->done)
 		op->result = try_op(op);
+	if (op->done && op->result == SIM_WAIT)
+		op->done = 0;
 	if (!peal__sim_fault(node, PEAL_SIM_NEVER))
 		peal__sim_event_add(world, &op->event, world->now + ns,
 				    on_time);

@@ -79,10 +79,13 @@ static int open_inode(struct peal_sim_node *node, struct sim_inode *inode,
 	struct sim_file *file;
 	int rc = may_open(inode, flags);
 
+	if (rc == 0 && S_ISFIFO(inode->mode))
+		return peal__sim_fifo_end(inode, flags, out);
 	if (rc < 0)
 		return rc;
-	file = peal__sim_file_new(
-		node, S_ISDIR(inode->mode) ? SIM_DIR : SIM_FILE, flags);
+	file = peal__sim_file_new(node, S_ISDIR(inode->mode) ? SIM_DIR
+				  : S_ISCHR(inode->mode) ? SIM_DEVICE
+							 : SIM_FILE, flags);
 	if (!file)
 		return -ENOMEM;
 	file->inode = inode;
@@ -127,11 +130,17 @@ static int64_t try_open(struct sim_op *op, const struct peal__sqe *sqe,
 	struct sim_file *file;
 	int rc = peal__sim_has_place(op);
 
+	if (rc == 0 && op->progress)
+		return peal__sim_fifo_again(op);
 	if (rc == 0)
 		rc = peal__sim_open_path(from->node, from,
 					 sim_pointer(sqe->addr),
 					 (int)sqe->op_flags, sqe->len, &file);
-	return rc < 0 ? rc : peal__sim_place(op, file);
+	if (rc < 0)
+		return rc;
+	return file->kind == SIM_SOCK
+		       ? peal__sim_fifo_open(op, file)
+		       : peal__sim_place(op, file);
 }
 
 /* --- stat ---------------------------------------------------------------- */
@@ -169,6 +178,8 @@ void peal__sim_stat_fill(const struct sim_inode *inode, void *out_stat)
 		.changed = as_time(inode->changed_ns),
 		.modified = as_time(inode->modified_ns),
 		.dev_minor = inode->node->index,
+		.rdev_major = inode->device != 0,
+		.rdev_minor = inode->device,
 	};
 
 	if (S_ISREG(inode->mode))

@@ -237,6 +237,8 @@ static int64_t splice_in(struct sim_file *in, char *buf, uint64_t len,
 		peal__sim_control_end(in->sock);
 		return rc;
 	}
+	if (in->kind == SIM_DEVICE)
+		return peal__sim_device_read(in, buf, len);
 	rc = peal__sim_data_read(in->inode, buf, len,
 			   offset == PEAL_CURRENT ? in->position : offset);
 	if (rc > 0 && offset == PEAL_CURRENT)
@@ -251,6 +253,8 @@ static int64_t splice_out(struct sim_file *out, const char *buf, uint64_t len,
 
 	if (out->kind == SIM_SOCK)
 		return peal__sim_stream_write(out->sock, buf, len);
+	if (out->kind == SIM_DEVICE)
+		return peal__sim_device_write(out, len);
 	rc = peal__sim_data_write(out->inode, buf, len,
 			    offset == PEAL_CURRENT ? out->position : offset);
 	if (rc > 0 && offset == PEAL_CURRENT)

@@ -226,6 +226,7 @@ struct peal_sim_node *peal_sim_node(struct peal_sim *world, const char *name)
 	node->most_ns[PEAL_SIM_NET] = 500 * PEAL_US;
 	memcpy(node->rate, world->rate, sizeof node->rate);
 	if (peal__sim_disk_open(node) < 0) {
+		peal__sim_disk_close(node);
 		free(node);
 		return NULL;
 	}

@@ -18,6 +18,7 @@
 #include "peal/sim.h"
 #include "test/sim_calls.h"
 
+#define DISK_BYTES (UINT64_C(1) << 40)
 #define MOST_TURNS 10000	/* of 10 ms: then nothing will come */
 
 static _Thread_local struct peal_ring *plain;
@@ -114,6 +115,7 @@ void sim_begin(const char *dir)
 	if (!on_sim())
 		return;
 	strcpy(sim_dir, dir);
+	peal_sim_disk(node(), DISK_BYTES, 0);
 	for (at = 1; at <= strlen(dir); at++) {
 		if (dir[at] != '/' && dir[at] != '\0')
 			continue;
@@ -150,8 +152,8 @@ int posix_open(const char *path, int flags, ...)
 	va_start(args, flags);
 	mode = mode_of(flags, args);
 	va_end(args);
-	if (on_sim() && !is_sim_path(path))
-		return (int)as_call(-ENOENT);	/* it has no devices */
+	if (on_sim() && !is_sim_path(path) && strncmp(path, "/dev/", 5))
+		return (int)as_call(-ENOENT);
 	if (!on_sim())
 		return open(path, flags, mode);
 	return (int)run(peal_open(the_ring(), PEAL_CWD, path, flags, mode, 0,
@@ -308,6 +310,26 @@ int posix_mkdir(const char *path, mode_t mode)
 		       ? (int)run(peal_mkdir(the_ring(), PEAL_CWD, path, mode,
 					     0, on_answer, NULL), 1)
 		       : mkdir(path, mode);
+}
+
+int posix_mkfifo(const char *path, mode_t mode)
+{
+	return is_sim_path(path)
+		       ? (int)as_call(peal_sim_make_fifo(node(), path))
+		       : mkfifo(path, mode);
+}
+
+/* What sim_begin() has set, not what peal_statfs() says. */
+int posix_statvfs(const char *path, struct statvfs *out)
+{
+	if (!on_sim())
+		return statvfs(path, out);
+	memset(out, 0, sizeof(*out));
+	out->f_bsize = out->f_frsize = 4096;
+	out->f_blocks = DISK_BYTES / 4096;
+	out->f_files = UINT32_MAX;
+	out->f_namemax = NAME_MAX;
+	return 0;
 }
 
 int posix_access(const char *path, int mode)

@@ -13,6 +13,7 @@
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <sys/types.h>
 #include <time.h>
 
@@ -35,6 +36,8 @@ int posix_lstat(const char *path, struct stat *st);
 int posix_symlink(const char *target, const char *path);
 ssize_t posix_readlink(const char *path, char *buf, size_t len);
 int posix_mkdir(const char *path, mode_t mode);
+int posix_mkfifo(const char *path, mode_t mode);
+int posix_statvfs(const char *path, struct statvfs *out);
 int posix_access(const char *path, int mode);
 mode_t posix_umask(mode_t mask);
 int posix_pipe2(int fds[2], int flags);
@@ -78,6 +81,8 @@ int posix_poll(struct pollfd *fds, nfds_t count, int timeout_ms);
 #define symlink(target, path) posix_symlink(target, path)
 #define readlink(path, buf, len) posix_readlink(path, buf, len)
 #define mkdir(path, mode) posix_mkdir(path, mode)
+#define mkfifo(path, mode) posix_mkfifo(path, mode)
+#define statvfs(path, out) posix_statvfs(path, out)
 #define access(path, mode) posix_access(path, mode)
 #define umask(mask) posix_umask(mask)
 #define pipe2(fds, flags) posix_pipe2(fds, flags)

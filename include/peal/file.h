@@ -67,7 +67,8 @@ struct peal_stat {
  *              too many open files; -ENXIO: a FIFO nobody reads, or a socket
  * Lifetime     path until the terminal completion. A FIFO without O_NONBLOCK
  *              waits for its other end, and occupies a kernel worker; on the
- *              pool no cancel ends that, and closing the ring waits for it
+ *              pool no cancel ends that, and closing the ring waits for it.
+ *              Without PEAL_ASYNC io_uring may open it as if with O_NONBLOCK
  * Thread       the ring's
  * Engines      io_uring 5.6, on a kernel worker if it creates or the path is
  *              not cached; else pool

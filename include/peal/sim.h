@@ -43,6 +43,8 @@
  * sync that fails drops what it was to write: the next one succeeds, and the
  * data is there until the crash.
  *
+ * Beside it a node has /dev/null, zero, full, random and urandom.
+ *
  * What a network does. Streams arrive in order, in other pieces than they were
  * sent in; datagrams may be lost, doubled, overtaken. A node that crashed says
  * nothing: its peers learn it by a reset when it is back and they send.

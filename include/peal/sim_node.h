@@ -24,7 +24,8 @@ struct peal_sim_node;
  *   data     copied
  *   len      bytes
  * Result     0
- * Errors     -ENOENT, -ENOTDIR, -EISDIR: the path; -ENOSPC; -ENOMEM
+ * Errors     -ENOENT, -ENOTDIR, -EISDIR: the path; -EINVAL: there is a device;
+ *            -ENOSPC; -ENOMEM
  * Lifetime   nothing is lent
  * Thread     the world's
  * Engines    sim
@@ -57,6 +58,18 @@ int64_t peal_sim_get_file(struct peal_sim_node *node, const char *path,
  * Memory     the C library's
  */
 int peal_sim_make_dir(struct peal_sim_node *node, const char *path);
+
+/*
+ * Makes a FIFO, durable, with mode 0666 less the umask: mkfifo(3). To open it
+ * for reading and writing at once is -EOPNOTSUPP.
+ * Result     0
+ * Errors     -EEXIST, -ENOENT, -ENOTDIR: the path; -ENOMEM
+ * Lifetime   nothing is lent
+ * Thread     the world's
+ * Engines    sim
+ * Memory     the C library's
+ */
+int peal_sim_make_fifo(struct peal_sim_node *node, const char *path);
 
 /*
  * Makes all that is on the node's disk durable.

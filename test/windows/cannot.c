@@ -66,6 +66,7 @@ static const struct {
 	{ "direct", "splice_goes_from_and_to_the_table", NO_SPLICE },
 	{ "transfer", "sendmsg_passes_an_fd",
 	  "Windows passes no descriptors over sockets" },
+	{ "fifo", NULL, "Windows has no FIFOs and no such devices" },
 	{ "control", NULL, "Windows passes no descriptors over sockets" },
 	{ "same", "receive_does_not_wait_for_a_message_of_the_error_queue",
 	  "Windows has no error queue" },
