@@ -69,7 +69,8 @@ static const char *measure_open(struct net_child *child, unsigned count,
 static void measure_once(const struct net_way *way, unsigned count,
 			 struct idle *idle)
 {
-	const struct net_job job = { .connections = count, .chunk = CHUNK };
+	const struct net_job job = { .connections = count, .chunk = CHUNK,
+				     .buffers = NET_BUFFERS };
 	const char *wrong = way->missing;
 	struct net_child child;
 

@@ -14,7 +14,9 @@
 	  "bytes of a message, at most 16M" },				\
 	{ "connections", many, NULL, "1,64,1000", 0, "at most 1M" },	\
 	{ "busy", some, NULL, NULL, 0,					\
-	  "of them send at a time; 0: all" }
+	  "of them send at a time; 0: all" },				\
+	{ "buffer", "0", NULL, NULL, 1,					\
+	  "bytes of a receive at most; 0: a message's, at least 4k" }
 
 static const struct axis net_axes[] = { AXES("64", "64", "0") };
 static const struct axis models_axes[] = { AXES("64", "1000", "16") };
@@ -22,7 +24,8 @@ static const struct axis models_axes[] = { AXES("64", "1000", "16") };
 static const struct side *const net_sides[] = {
 	&net_side_uring, &net_side_uring_group, &net_side_uring_direct,
 	&net_side_peal, &net_side_peal_group, &net_side_peal_direct,
-	&net_side_peal_epoll, &net_side_epoll, &net_side_epoll_edge,
+	&net_side_peal_bundle, &net_side_peal_epoll, &net_side_epoll,
+	&net_side_epoll_edge,
 	&net_side_libuv, &net_side_libevent, &net_side_bufferevent,
 	&net_side_asio, &net_side_asio_uring, &net_side_threads, NULL
 };
@@ -50,6 +53,7 @@ static const char *senseless(const struct perf_case *at)
 {
 	uint64_t size = case_number(at, "size");
 	uint64_t connections = case_number(at, "connections");
+	uint64_t buffer = case_number(at, "buffer");
 
 	if (size < 1 || size > 16u << 20)
 		return "size is 1 to 16M";
@@ -57,6 +61,8 @@ static const char *senseless(const struct perf_case *at)
 		return "connections is 1 to 1M";
 	if (case_number(at, "busy") > connections)
 		return "more busy than there are connections";
+	if (buffer && (buffer < 64 || buffer > 16u << 20))
+		return "buffer is 64 to 16M, or 0";
 	return NULL;
 }
 

@@ -34,15 +34,19 @@ struct net_page {
 	uint64_t waits;		/* epoll_wait, io_uring_enter, poll, ... */
 	uint64_t fixed_files;	/* entries that name a direct descriptor */
 	uint64_t rearmed;	/* multishot receives armed again */
+	uint64_t bundles;	/* receives of more than one buffer */
 	uint64_t starved;	/* receives that found no buffer */
 	char reason[256];	/* NET_CANNOT: why */
 	char setup[256];	/* what is in effect, in the server's words */
 };
 
+#define NET_BUFFERS	256u	/* of a group: messages that they hold */
+
 struct net_job {
 	int listener;		/* blocking; address in use by nobody else */
 	unsigned connections;	/* at most */
 	size_t chunk;		/* bytes a receive takes at most */
+	unsigned buffers;	/* of a group; a power of two */
 	int stream;		/* throw away what comes */
 	struct net_page *page;
 };
@@ -53,6 +57,7 @@ struct net_job {
 #define NET_ASKED	(1u << 2)	/* ... but only when asked by SIGUSR1 */
 #define NET_ONE_ARM	(1u << 3)	/* proof: few receives per message */
 #define NET_DIRECT	(1u << 4)	/* proof: every entry a direct one */
+#define NET_BUNDLES	(1u << 5)	/* proof: there are some */
 
 /* --- for the servers ------------------------------------------------------ */
 
@@ -82,7 +87,7 @@ enum { NET_LEVEL, NET_EDGE };
 /* variant of net_serve_model */
 enum { NET_POLLING, NET_SELECT, NET_POLL, NET_SIGIO };
 /* variant of net_serve_uring and net_serve_peal: bits */
-enum { NET_GROUP = 1, NET_FILES = 2, NET_ON_EPOLL = 4 };
+enum { NET_GROUP = 1, NET_FILES = 2, NET_ON_EPOLL = 4, NET_BUNDLE = 8 };
 /* variant of net_serve_libevent */
 enum { NET_EVENT, NET_BUFFEREVENT };
 
@@ -136,6 +141,9 @@ struct net_way {
 	X(peal_direct, "peal-direct", NET_COUNTS | NET_ASKED |		\
 	  NET_ONE_ARM | NET_DIRECT, 0, NULL, net_serve_peal,		\
 	  NET_GROUP | NET_FILES, "the same on direct descriptors")	\
+	X(peal_bundle, "peal-bundle", NET_COUNTS | NET_ASKED | NET_ONE_ARM | \
+	  NET_BUNDLES, 0, NULL, net_serve_peal, NET_GROUP | NET_BUNDLE,	\
+	  "peal-group, several buffers filled at a time")		\
 	X(peal_epoll, "peal-epoll", NET_COUNTS | NET_ASKED, 0, NULL, net_serve_peal,	\
 	  NET_ON_EPOLL, "the same program on peal's epoll engine")	\
 	X(epoll, "epoll", NET_COUNTS, 0, NULL, net_serve_epoll, NET_LEVEL,	\

@@ -18,6 +18,7 @@
 
 enum { IOURING_SEND = 26, IOURING_RECV = 27 };
 #define LEAST_CHUNK	4096u
+#define MOST_BUFFERS	32768u
 
 struct net_state {
 	const struct net_way *way;
@@ -26,7 +27,7 @@ struct net_state {
 	unsigned connections, busy;
 	struct net_page before;	/* the page when the last run began */
 	double messages;	/* of the run that proved, and its counts */
-	double calls, recvs, sends, direct, rearmed, starved;
+	double calls, recvs, sends, direct, bundles, starved;
 	double heap;		/* bytes per connection */
 };
 
@@ -74,14 +75,20 @@ static const char *net_open(void **out_state, unsigned which,
 {
 	const struct net_way *way = &net_ways[which];
 	struct net_load_options options = { .size = case_number(at, "size") };
-	struct net_job job = { .chunk = options.size };
+	struct net_job job = { .chunk = case_number(at, "buffer") };
 	struct net_state *state;
 	const char *wrong;
 
 	job.connections = (unsigned)case_number(at, "connections");
 	job.stream = options.stream = case_is(at, "traffic", "stream");
-	if (job.chunk < LEAST_CHUNK)
-		job.chunk = LEAST_CHUNK;
+	if (!job.chunk)
+		job.chunk = options.size < LEAST_CHUNK ? LEAST_CHUNK
+						       : options.size;
+	/* Room for as many messages, whatever a buffer holds of one. */
+	job.buffers = NET_BUFFERS;
+	while (job.buffers * job.chunk < NET_BUFFERS * options.size &&
+	       job.buffers < MOST_BUFFERS)
+		job.buffers *= 2;
 	wrong = net_limits(way, job.connections);
 	if (wrong)
 		return wrong;
@@ -151,6 +158,9 @@ static const char *in_effect(const struct net_state *state)
 			   state->recvs / state->messages, state->starved);
 	if (state->way->flags & NET_DIRECT && state->direct < state->sends)
 		return "direct descriptors are not in effect";
+	if (state->way->flags & NET_BUNDLES && !state->bundles)
+		return "no receive had more than one buffer: make --buffer "
+		       "smaller, or there are no bundles here";
 	return NULL;
 }
 
@@ -181,6 +191,7 @@ static const char *prove(struct net_state *state, struct slice *slice)
 	state->sends = (double)(page->sends - state->before.sends);
 	state->direct = (double)(page->fixed_files -
 				 state->before.fixed_files);
+	state->bundles = (double)(page->bundles - state->before.bundles);
 	state->starved = (double)(page->starved - state->before.starved);
 	if (!wrong && known)
 		wrong = in_effect(state);
@@ -225,6 +236,10 @@ static void net_count(void *as_void, struct counters *out)
 	out->extra[1].value = state->recvs / state->messages;
 	out->extra[2].name = "sends per message";
 	out->extra[2].value = state->sends / state->messages;
+	if (!(state->way->flags & NET_BUNDLES))
+		return;
+	out->extra[3].name = "bundles per message";
+	out->extra[3].value = state->bundles / state->messages;
 }
 
 /* --- a side per way ------------------------------------------------------ */

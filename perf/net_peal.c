@@ -15,7 +15,6 @@
 
 enum { SQ_RECV = 27, SQ_SEND = 26 };
 
-#define BUFFERS	256u
 #define MANY	16384u		/* connections that need more than the default
 				 * room for ops */
 #define NONE	UINT16_MAX
@@ -32,9 +31,9 @@ static struct peal_ring *the_ring;
 static struct conn *conns;
 static char *buffers;		/* one per connection, or the group's */
 static struct peal_group *group;
-static unsigned direct;
-static uint32_t lens[BUFFERS];	/* bytes in a buffer of the group */
-static uint16_t next[BUFFERS];	/* the one behind it */
+static unsigned direct, bundle;
+static uint32_t *lens;		/* bytes in a buffer of the group */
+static uint16_t *next;		/* the one behind it */
 static unsigned used, free_count;
 static unsigned *free_conns;
 
@@ -55,8 +54,9 @@ static char *buffer_of(const struct conn *conn)
 static void receive(struct peal_ring *ring, struct conn *conn)
 {
 	if (group)
-		must("recv", peal_recv_multishot(ring, conn->fd, group, 0, 0,
-						 on_group_received, conn));
+		must("recv", peal_recv_multishot(ring, conn->fd, group, 0,
+						 bundle, on_group_received,
+						 conn));
 	else
 		must("recv", peal_recv(ring, conn->fd, buffer_of(conn),
 				       job->chunk, 0, 0, on_received, conn));
@@ -188,6 +188,7 @@ static void on_group_sent(struct peal_ring *ring,
 
 static void answer(struct peal_ring *ring, void *ctx)
 {
+	struct peal_group_stats its = { .size = sizeof its };
 	struct peal_stats stats = { .size = sizeof stats };
 
 	(void)ctx;
@@ -198,6 +199,10 @@ static void answer(struct peal_ring *ring, void *ctx)
 	job->page->fixed_files = stats.direct_by_op[SQ_RECV] +
 				 stats.direct_by_op[SQ_SEND];
 	job->page->rearmed = stats.rearmed;
+	if (group) {
+		peal_group_stats(group, &its);
+		job->page->bundles = its.bundles;
+	}
 	__atomic_fetch_add(&job->page->answered, 1, __ATOMIC_RELEASE);
 }
 
@@ -213,7 +218,9 @@ static void open_group(void)
 {
 	struct peal_group_options options = PEAL_GROUP_OPTIONS;
 
-	options.count = BUFFERS;
+	lens = net_map(job->page, job->buffers * sizeof *lens);
+	next = net_map(job->page, job->buffers * sizeof *next);
+	options.count = job->buffers;
 	options.buf_size = (uint32_t)job->chunk;
 	options.memory = buffers;
 	must("group", peal_group_open(the_ring, &group, &options));
@@ -243,9 +250,10 @@ void net_serve_peal(const struct net_job *given, unsigned variant)
 
 	job = given;
 	direct = variant & NET_FILES;
+	bundle = variant & NET_BUNDLE ? PEAL_BUNDLE : 0;
 	conns = net_map(job->page, room * sizeof *conns);
 	free_conns = net_map(job->page, room * sizeof *free_conns);
-	buffers = net_map(job->page, (variant & NET_GROUP ? BUFFERS : room) *
+	buffers = net_map(job->page, (variant & NET_GROUP ? job->buffers : room) *
 				     job->chunk);
 	open_ring(variant);
 	if (variant & NET_GROUP)
@@ -254,10 +262,11 @@ void net_serve_peal(const struct net_job *given, unsigned variant)
 	must("accept", peal_accept_multishot(the_ring, job->listener,
 					     direct ? PEAL_DIRECT : 0,
 					     on_accepted, NULL));
-	snprintf(setup, sizeof setup, "engine %s, %s and send_full, %s%s",
+	snprintf(setup, sizeof setup, "engine %s, %s and send_full, %s%s%s",
 		 peal_ring_engine(the_ring), group ? "multishot recv" : "recv",
-		 group ? "256 buffers for all" : "a buffer each",
-		 direct ? ", direct descriptors" : "");
+		 group ? "buffers for all" : "a buffer each",
+		 direct ? ", direct descriptors" : "",
+		 bundle ? ", bundles" : "");
 	net_serving(job->page, setup);
 	must("run", peal_ring_run(the_ring));
 	net_cannot(job->page, "the ring had nothing to do");

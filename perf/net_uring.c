@@ -21,7 +21,7 @@
 	       IORING_SETUP_SUBMIT_ALL | IORING_SETUP_CLAMP |                 \
 	       IORING_SETUP_CQSIZE)
 
-enum { ENTRIES = 256, CQ_ENTRIES = 4096, BUFFERS = 256, GROUP = 0 };
+enum { ENTRIES = 256, CQ_ENTRIES = 4096, GROUP = 0 };
 enum kind { ACCEPT, RECV, SEND, CLOSE };
 #define NONE UINT16_MAX
 
@@ -40,8 +40,8 @@ static unsigned used, free_count;
 static unsigned *free_conns;
 static char *buffers;		/* one per connection, or the group's */
 static struct io_uring_buf_ring *shared;
-static uint32_t lens[BUFFERS];	/* bytes in a buffer of the group */
-static uint16_t next[BUFFERS];	/* the one behind it */
+static uint32_t *lens;		/* bytes in a buffer of the group */
+static uint16_t *next;		/* the one behind it */
 static unsigned taken;		/* buffers of the group that are out */
 static unsigned *parked, parked_count;
 
@@ -118,10 +118,10 @@ static void give_back(uint16_t buffer)
 {
 	io_uring_buf_ring_add(shared, buffers + buffer * job->chunk,
 			      (unsigned)job->chunk, buffer,
-			      io_uring_buf_ring_mask(BUFFERS), 0);
+			      io_uring_buf_ring_mask(job->buffers), 0);
 	io_uring_buf_ring_advance(shared, 1);
 	taken--;
-	if (parked_count && taken <= BUFFERS / 2) {
+	if (parked_count && taken <= job->buffers / 2) {
 		while (parked_count)
 			arm_recv(parked[--parked_count]);
 	}
@@ -199,7 +199,7 @@ static void on_group_recv(unsigned index, const struct io_uring_cqe *cqe)
 		arm_recv(index);
 	} else if (cqe->res == -ENOBUFS) {
 		job->page->starved++;
-		if (taken > BUFFERS / 2)
+		if (taken > job->buffers / 2)
 			parked[parked_count++] = index;
 		else
 			arm_recv(index);
@@ -274,19 +274,22 @@ static void dispatch(const struct io_uring_cqe *cqe)
 
 static void open_group(void)
 {
-	struct io_uring_buf_reg reg = { .ring_entries = BUFFERS,
+	struct io_uring_buf_reg reg = { .ring_entries = job->buffers,
 					.bgid = GROUP };
+	unsigned i;
 	int rc;
 
-	shared = net_map(job->page, BUFFERS * sizeof(struct io_uring_buf));
+	lens = net_map(job->page, job->buffers * sizeof *lens);
+	next = net_map(job->page, job->buffers * sizeof *next);
+	shared = net_map(job->page, job->buffers * sizeof(struct io_uring_buf));
 	reg.ring_addr = (uint64_t)(uintptr_t)shared;
 	rc = io_uring_register_buf_ring(&ring, &reg, 0);
 	if (rc < 0)
 		net_cannot(job->page, "buffer ring: %s", strerror(-rc));
 	io_uring_buf_ring_init(shared);
-	taken = BUFFERS;
-	for (rc = 0; rc < BUFFERS; rc++)
-		give_back((uint16_t)rc);
+	taken = job->buffers;
+	for (i = 0; i < job->buffers; i++)
+		give_back((uint16_t)i);
 }
 
 static void open_ring(void)
@@ -321,12 +324,12 @@ void net_serve_uring(const struct net_job *given, unsigned variant)
 	conns = net_map(job->page, room * sizeof *conns);
 	free_conns = net_map(job->page, room * sizeof *free_conns);
 	parked = net_map(job->page, room * sizeof *parked);
-	buffers = net_map(job->page, (group ? BUFFERS : room) * job->chunk);
+	buffers = net_map(job->page, (group ? job->buffers : room) * job->chunk);
 	open_ring();
 	setsockopt(job->listener, IPPROTO_TCP, TCP_NODELAY, &yes, sizeof yes);
 	arm_accept();
 	io_uring_submit(&ring);
-	net_serving(job->page, group ? "multishot recv, 256 buffers for all"
+	net_serving(job->page, group ? "multishot recv, buffers for all"
 				     : "recv and send, a buffer each");
 	for (;;) {
 		io_uring_submit_and_wait(&ring, 1);

@@ -12,8 +12,8 @@
 struct trace;
 
 /* Counts event from now on, in the threads that pid has now and in those (and
- * the processes) that they start. filter: in the kernel's words ("opcode == 4"),
- * or NULL. NULL, or why not: it needs root and tracefs. */
+ * the processes) that they start. filter: in the kernel's words, like "opcode
+ * == 4", or NULL. NULL, or why not: it needs root and tracefs. */
 const char *trace_open(struct trace **out_trace, pid_t pid, const char *event,
 		       const char *filter);
 double trace_count(const struct trace *trace);

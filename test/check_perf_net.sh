@@ -25,6 +25,8 @@ few()
 		--csv "$work/large" --quiet
 	"$perf" net $short --connections 2 --traffic stream --size 16k \
 		--csv "$work/stream" --quiet
+	"$perf" net $short --connections 2 --size 16k --buffer 4k --verify \
+		--side peal-group,peal-bundle --csv "$work/bundle" --quiet
 	# The clock of a process that never sleeps moves with the kernel's tick,
 	# 4 ms: a slice has to be longer.
 	"$perf" models $short --seconds 2 --connections 64 --busy 4 \
@@ -39,15 +41,15 @@ few()
 		--csv "$work/many"
 } > "$work/log" 2>&1
 
-rows net_measures_every_side_with_each_byte_compared "$work/net" 15 cpu_ns
-rows net_measures_messages_of_many_receives "$work/large" 15 cpu_ns
-rows net_measures_a_stream "$work/stream" 15 cpu_ns
+rows net_measures_every_side_with_each_byte_compared "$work/net" 16 cpu_ns
+rows net_measures_messages_of_many_receives "$work/large" 16 cpu_ns
+rows net_measures_a_stream "$work/stream" 16 cpu_ns
 rows models_measures_every_model "$work/models" 12 cpu_ns
 # A side is n/a only where a library or the kernel lacks what it needs: not
 # because an answer was wrong or did not come.
 for file in net large stream models conns; do
 	column "$work/$file" na | grep -v -E '^[^ ]+ $' | grep -v -E \
-		'built without|io_uring|buffer ring|multishot is not'
+		'built without|io_uring|buffer ring|multishot is not|no bundles here'
 done > "$work/wrong"
 nothing no_answer_was_wrong_or_missing "$work/wrong"
 for file in net large stream models; do
@@ -56,6 +58,16 @@ for file in net large stream models; do
 done > "$work/bad"
 nothing switches_of_every_server_are_counted "$work/bad"
 rows conns_measures_every_side "$work/conns" 15 heap_bytes
+na bundles_that_are_none_are_no_number "$work/net" peal-bundle \
+	'no receive had more than one buffer'
+if column "$work/bundle" na | grep -q '^peal-bundle $'; then
+	cells "$work/bundle" side extra | awk -F '|' '
+		($2 ~ /bundles per message [0-9.]*[1-9]/) != ($1 ~ /bundle/)
+		' > "$work/bad"
+	nothing bundles_are_counted "$work/bad"
+else
+	skip bundles_are_counted "$(column "$work/bundle" na)"
+fi
 na select_beyond_its_set_is_na "$work/select" select 'can have 1000'
 na too_few_descriptors_are_na "$work/files" epoll 'RLIMIT_NOFILE 200 <'
 na too_few_descriptors_for_idle_ones_are_na "$work/few" epoll \
