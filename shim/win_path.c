@@ -7,40 +7,9 @@
 #include <stdio.h>
 #include <string.h>
 #include <wchar.h>
-#include "shim/win.h"
-#include <winternl.h>
+#include "shim/win_path.h"
 
-#define PATH_CHARS	4096u
-#define NAME_CHARS	255u
-#define SHARE_ALL	(FILE_SHARE_READ | FILE_SHARE_WRITE | FILE_SHARE_DELETE)
 #define SECONDS_TO_1970	INT64_C(11644473600)
-#define DISPOSITION_INFO_EX ((FILE_INFO_BY_HANDLE_CLASS)21)
-#define ID_BOTH_INFORMATION ((FILE_INFORMATION_CLASS)37)
-
-/* ntdll.dll's; winternl.h lacks it. */
-NTSTATUS NTAPI NtQueryDirectoryFile(HANDLE dir, HANDLE event,
-				    PIO_APC_ROUTINE apc, void *apc_context,
-				    IO_STATUS_BLOCK *io, void *info,
-				    ULONG size, FILE_INFORMATION_CLASS class,
-				    BOOLEAN single, UNICODE_STRING *mask,
-				    BOOLEAN restart);
-
-struct path {
-	WCHAR text[PATH_CHARS];
-};
-
-static int is_dir(const WCHAR *path)
-{
-	DWORD attributes = GetFileAttributesW(path);
-
-	return attributes != INVALID_FILE_ATTRIBUTES &&
-	       attributes & FILE_ATTRIBUTE_DIRECTORY;
-}
-
-static int exists(const WCHAR *path)
-{
-	return GetFileAttributesW(path) != INVALID_FILE_ATTRIBUTES;
-}
 
 static int has_long_name(const WCHAR *text)
 {
@@ -56,7 +25,7 @@ static int has_long_name(const WCHAR *text)
 
 /* The directory's own path, without the prefix: what is appended may have dots
  * that are still to be resolved. */
-static int path_of(int32_t dirfd, struct path *out)
+static int path_of(int32_t dirfd, struct win_path *out)
 {
 	enum peal__win_kind kind = peal__win_kind(dirfd);
 	DWORD len;
@@ -77,9 +46,9 @@ static int path_of(int32_t dirfd, struct path *out)
 }
 
 /* Absolute, without dots, with the prefix. */
-static int make_full(struct path *path)
+static int make_full(struct win_path *path)
 {
-	struct path full;
+	struct win_path full;
 	DWORD len = GetFullPathNameW(path->text, PATH_CHARS, full.text, NULL);
 
 	if (len == 0)
@@ -100,11 +69,11 @@ static int is_absolute(const WCHAR *text)
 	return text[0] == '\\' || (text[0] && text[1] == ':');
 }
 
-static int full_path(int32_t dirfd, uint64_t addr, struct path *out)
+int peal__win_full_path(int32_t dirfd, uint64_t addr, struct win_path *out)
 {
 	const char *utf8 = peal__win_pointer(addr);
 	size_t base = 0;
-	struct path one;
+	struct win_path one;
 	WCHAR *at;
 	int rc;
 
@@ -135,18 +104,18 @@ static int full_path(int32_t dirfd, uint64_t addr, struct path *out)
 }
 
 /* "No such path" may be a file where a directory was to be. */
-static int path_error(const struct path *path)
+int peal__win_path_error(const struct win_path *path)
 {
 	DWORD error = GetLastError();
-	struct path part = *path;
+	struct win_path part = *path;
 	WCHAR *end;
 
 	if (error != ERROR_PATH_NOT_FOUND)
 		return peal__win_errno(error);
 	while ((end = wcsrchr(part.text, '\\')) != NULL && end[-1] != ':') {
 		*end = 0;
-		if (exists(part.text))
-			return is_dir(part.text) ? -ENOENT : -ENOTDIR;
+		if (win_exists(part.text))
+			return win_is_dir(part.text) ? -ENOENT : -ENOTDIR;
 	}
 	return -ENOENT;
 }
@@ -218,9 +187,9 @@ static int64_t check_opened(HANDLE handle, int flags)
 int64_t peal__win_open(const struct peal__sqe *sqe)
 {
 	int flags = (int)sqe->op_flags;
-	struct path path;
+	struct win_path path;
 	HANDLE handle;
-	int64_t rc = full_path(sqe->fd, sqe->addr, &path);
+	int64_t rc = peal__win_full_path(sqe->fd, sqe->addr, &path);
 
 	if (rc < 0)
 		return rc;
@@ -228,8 +197,8 @@ int64_t peal__win_open(const struct peal__sqe *sqe)
 			     disposition_of(flags),
 			     attributes_of(flags, sqe->len), NULL);
 	if (handle == INVALID_HANDLE_VALUE) {
-		rc = path_error(&path);
-		return rc == -EACCES && is_dir(path.text) ? -EISDIR : rc;
+		rc = peal__win_path_error(&path);
+		return rc == -EACCES && win_is_dir(path.text) ? -EISDIR : rc;
 	}
 	rc = check_opened(handle, flags);
 	if (rc == 0)
@@ -313,7 +282,7 @@ int64_t peal__win_stat(const struct peal__sqe *sqe)
 	int nofollow = sqe->op_flags & PEAL_STAT_NOFOLLOW;
 	const char *utf8 = peal__win_pointer(sqe->addr);
 	struct peal_stat *out = peal__win_pointer(sqe->off);
-	struct path path;
+	struct win_path path;
 	HANDLE handle;
 	int64_t rc;
 
@@ -322,7 +291,7 @@ int64_t peal__win_stat(const struct peal__sqe *sqe)
 	if (sqe->op_flags & PEAL_STAT_EMPTY_PATH && utf8 && !*utf8 &&
 	    sqe->fd != PEAL_CWD)
 		return stat_handle(sqe->fd, out);
-	rc = full_path(sqe->fd, sqe->addr, &path);
+	rc = peal__win_full_path(sqe->fd, sqe->addr, &path);
 	if (rc < 0)
 		return rc;
 	handle = CreateFileW(path.text, FILE_READ_ATTRIBUTES, SHARE_ALL, NULL,
@@ -330,249 +299,10 @@ int64_t peal__win_stat(const struct peal__sqe *sqe)
 			     (nofollow ? FILE_FLAG_OPEN_REPARSE_POINT : 0),
 			     NULL);
 	if (handle == INVALID_HANDLE_VALUE)
-		return path_error(&path);
+		return peal__win_path_error(&path);
 	rc = stat_disk(handle, nofollow, out);
 	CloseHandle(handle);
 	return rc;
-}
-
-/* --- names ---------------------------------------------------------------- */
-
-static int64_t two_paths(const struct peal__sqe *sqe, struct path *from,
-			 struct path *to)
-{
-	int64_t rc = full_path(sqe->fd, sqe->addr, from);
-
-	return rc < 0 ? rc : full_path((int32_t)sqe->len, sqe->off, to);
-}
-
-/* MoveFileExW() replaces no directory; an empty one goes first, so there is a
- * moment without either. */
-static int64_t make_way(const struct path *from, const struct path *to)
-{
-	if (!exists(from->text) || !exists(to->text) ||
-	    !_wcsicmp(from->text, to->text))
-		return 0;
-	if (!is_dir(from->text))
-		return is_dir(to->text) ? -EISDIR : 0;
-	if (!is_dir(to->text))
-		return -ENOTDIR;
-	return RemoveDirectoryW(to->text) ? 0 : peal__win_last();
-}
-
-int64_t peal__win_rename(const struct peal__sqe *sqe)
-{
-	struct path from, to;
-	DWORD how = 0;
-	int64_t rc;
-
-	if (sqe->op_flags & ~(unsigned)RENAME_NOREPLACE)
-		return -EINVAL;	/* nothing exchanges two names at once */
-	rc = two_paths(sqe, &from, &to);
-	if (rc < 0)
-		return rc;
-	if (!(sqe->op_flags & RENAME_NOREPLACE)) {
-		how = MOVEFILE_REPLACE_EXISTING;
-		rc = make_way(&from, &to);
-		if (rc < 0)
-			return rc;
-	}
-	if (MoveFileExW(from.text, to.text, how))
-		return 0;
-	rc = path_error(&from);
-	return rc == -ENOENT && exists(from.text) ? path_error(&to) : rc;
-}
-
-int64_t peal__win_link(const struct peal__sqe *sqe)
-{
-	struct path from, to;
-	int64_t rc;
-
-	if (sqe->op_flags & ~0x400u)	/* AT_SYMLINK_FOLLOW */
-		return -EINVAL;
-	rc = two_paths(sqe, &from, &to);
-	if (rc < 0)
-		return rc;
-	if (CreateHardLinkW(to.text, from.text, NULL))
-		return 0;
-	rc = path_error(&from);
-	if (is_dir(from.text))
-		return -EPERM;
-	return rc == -ENOENT && exists(from.text) ? path_error(&to) : rc;
-}
-
-/* The target is taken as it stands; Windows wants to know what it will be. */
-int64_t peal__win_symlink(const struct peal__sqe *sqe)
-{
-	const char *target = peal__win_pointer(sqe->addr);
-	struct path path, what;
-	WCHAR *at;
-	int64_t rc = full_path(sqe->fd, sqe->off, &path);
-
-	if (rc < 0)
-		return rc;
-	if (!*target)
-		return -ENOENT;
-	if (!MultiByteToWideChar(CP_UTF8, MB_ERR_INVALID_CHARS, target, -1,
-				 what.text, PATH_CHARS))
-		return -ENAMETOOLONG;
-	for (at = what.text; *at; at++)
-		if (*at == '/')
-			*at = '\\';
-	if (exists(path.text))
-		return -EEXIST;
-	if (!CreateSymbolicLinkW(path.text, what.text,
-				 SYMBOLIC_LINK_FLAG_ALLOW_UNPRIVILEGED_CREATE |
-				 (is_dir(what.text)
-				  ? SYMBOLIC_LINK_FLAG_DIRECTORY : 0)))
-		return path_error(&path);
-	/* Wine 8 says yes and does nothing. */
-	return exists(path.text) || GetLastError() != ERROR_FILE_NOT_FOUND
-		       ? 0 : -EOPNOTSUPP;
-}
-
-/* A file that is open somewhere loses its name at once: Windows 10 has a call
- * for that. Before, and on Wine 8, the name would stay until the last close, so
- * it is changed first. */
-static int64_t remove_name(struct path *path)
-{
-	static volatile LONG count;
-	struct { DWORD flags; } posix = { 0x3 };  /* DELETE, POSIX_SEMANTICS */
-	HANDLE handle = CreateFileW(path->text, DELETE, SHARE_ALL, NULL,
-				    OPEN_EXISTING,
-				    FILE_FLAG_OPEN_REPARSE_POINT, NULL);
-	struct path other;
-	int done;
-
-	if (handle == INVALID_HANDLE_VALUE)
-		return path_error(path);
-	done = SetFileInformationByHandle(handle, DISPOSITION_INFO_EX, &posix,
-					  sizeof posix);
-	CloseHandle(handle);
-	if (done)
-		return 0;
-	if (wcslen(path->text) + 40 < PATH_CHARS) {
-		other = *path;
-		swprintf(wcsrchr(other.text, '\\') + 1, 40,
-			 L".peal-removed-%lx-%lx", GetCurrentProcessId(),
-			 InterlockedIncrement(&count));
-		if (MoveFileExW(path->text, other.text, 0))
-			*path = other;
-	}
-	return DeleteFileW(path->text) ? 0 : path_error(path);
-}
-
-int64_t peal__win_unlink(const struct peal__sqe *sqe)
-{
-	struct path path;
-	int64_t rc;
-
-	if (sqe->op_flags & ~PEAL_REMOVE_DIR)
-		return -EINVAL;
-	rc = full_path(sqe->fd, sqe->addr, &path);
-	if (rc < 0)
-		return rc;
-	if (sqe->op_flags & PEAL_REMOVE_DIR) {
-		if (exists(path.text) && !is_dir(path.text))
-			return -ENOTDIR;
-		return RemoveDirectoryW(path.text) ? 0 : path_error(&path);
-	}
-	if (is_dir(path.text))
-		return -EISDIR;
-	return remove_name(&path);
-}
-
-int64_t peal__win_mkdir(const struct peal__sqe *sqe)
-{
-	struct path path;
-	int64_t rc = full_path(sqe->fd, sqe->addr, &path);
-
-	if (rc < 0)
-		return rc;
-	return CreateDirectoryW(path.text, NULL) ? 0 : path_error(&path);
-}
-
-/* --- directories, file systems -------------------------------------------- */
-
-/* The next entry of a directory. 1: one; 0: no more. */
-static int64_t next_name(int32_t fd, FILE_ID_BOTH_DIR_INFO *info, ULONG size)
-{
-	IO_STATUS_BLOCK io = { .Information = 0 };
-	NTSTATUS status;
-
-	/* Wine 8 takes no event: the handle, which nothing else uses, is. */
-	status = NtQueryDirectoryFile(peal__win_handle(fd), NULL, NULL, NULL,
-				      &io, info, size, ID_BOTH_INFORMATION,
-				      TRUE, NULL, FALSE);
-	if (status == 0x103) {
-		WaitForSingleObject(peal__win_handle(fd), INFINITE);
-		status = io.Status;
-	}
-	if ((uint32_t)status == 0x80000006)	/* NO_MORE_FILES */
-		return 0;
-	return status < 0 ? peal__win_errno((uint32_t)status) : 1;
-}
-
-static uint8_t type_of(DWORD attributes)
-{
-	if (attributes & FILE_ATTRIBUTE_REPARSE_POINT)
-		return 10;	/* DT_LNK */
-	return attributes & FILE_ATTRIBUTE_DIRECTORY ? 4 : 8;
-}
-
-/* Bytes of out that were filled, or -EINVAL: no room. */
-static int64_t put_entry(const FILE_ID_BOTH_DIR_INFO *info, char *out,
-			 size_t room)
-{
-	const size_t head = offsetof(struct peal_dir_entry, name);
-	struct peal_dir_entry entry = {
-		.inode = (uint64_t)info->FileId.QuadPart,
-		.type = type_of(info->FileAttributes),
-	};
-	char name[NAME_CHARS * 3 + 1];
-	int len = WideCharToMultiByte(CP_UTF8, 0, info->FileName,
-				      (int)(info->FileNameLength / 2), name,
-				      sizeof name - 1, NULL, NULL);
-	size_t all = (head + (size_t)len + 1 + 7) & ~(size_t)7;
-
-	if (all > room)
-		return -EINVAL;
-	name[len] = 0;
-	entry.length = (uint16_t)all;
-	memcpy(out, &entry, head);
-	memcpy(out + head, name, (size_t)len + 1);
-	return (int64_t)all;
-}
-
-/* An entry that was taken cannot be put back: there is room for the longest
- * before one is. */
-int64_t peal__win_read_dir(const struct peal__sqe *sqe)
-{
-	union {
-		FILE_ID_BOTH_DIR_INFO info;
-		char room[sizeof(FILE_ID_BOTH_DIR_INFO) + 2 * NAME_CHARS];
-	} one;
-	const size_t most = sizeof(struct peal_dir_entry) + NAME_CHARS * 3 + 8;
-	char *out = peal__win_pointer(sqe->addr);
-	enum peal__win_kind kind = peal__win_kind(sqe->fd);
-	size_t used = 0;
-
-	if (kind != WIN_DIR)
-		return kind == WIN_NONE ? -EBADF : -ENOTDIR;
-	while (used == 0 || sqe->len - used >= most) {
-		int64_t rc;
-
-		if (used == 0 && sqe->len < 280)
-			return -EINVAL;
-		rc = next_name(sqe->fd, &one.info, sizeof one);
-		if (rc <= 0)
-			return used ? (int64_t)used : rc;
-		rc = put_entry(&one.info, out + used, sqe->len - used);
-		if (rc < 0)
-			return rc;
-		used += (size_t)rc;
-	}
-	return (int64_t)used;
 }
 
 int64_t peal__win_statfs(const struct peal__sqe *sqe)
@@ -580,14 +310,14 @@ int64_t peal__win_statfs(const struct peal__sqe *sqe)
 	struct peal_statfs *out = peal__win_pointer(sqe->off);
 	DWORD sectors, bytes, left, all, name_max = NAME_CHARS, flags = 0;
 	ULARGE_INTEGER available, total, unused;
-	struct path path, root;
+	struct win_path path, root;
 	uint64_t block;
-	int64_t rc = full_path(PEAL_CWD, sqe->addr, &path);
+	int64_t rc = peal__win_full_path(PEAL_CWD, sqe->addr, &path);
 
 	if (rc < 0)
 		return rc;
-	if (!exists(path.text))
-		return path_error(&path);
+	if (!win_exists(path.text))
+		return peal__win_path_error(&path);
 	if (!GetVolumePathNameW(path.text, root.text, PATH_CHARS) ||
 	    !GetDiskFreeSpaceW(root.text, &sectors, &bytes, &left, &all) ||
 	    !GetDiskFreeSpaceExW(root.text, &available, &total, &unused))
