@@ -155,18 +155,23 @@ void peal__soft_flush(struct peal_ring *ring)
 	}
 }
 
-int peal__soft_start(struct peal_ring *ring, const struct peal__sqe *sqe)
+void peal__soft_start(struct peal_ring *ring, const struct peal__sqe *sqe,
+		      const struct peal__soft_calls *calls)
 {
-	if (sqe->flags & PEAL__SQE_FIXED_FILE) {	/* of another ring */
-		peal__soft_complete(ring, sqe->user_data, -EBADF, 0);
-		return 1;
-	}
-	if (sqe->opcode != PEAL__OP_NOP)
-		return 0;
-	peal__soft_complete(ring, sqe->user_data,
-			    sqe->op_flags & PEAL__NOP_INJECT_RESULT
-				    ? (int)sqe->len : 0, 0);
-	return 1;
+	int rc;
+
+	if (sqe->flags & PEAL__SQE_FIXED_FILE && !calls->knows_slots)
+		rc = -EBADF;
+	else if (sqe->opcode == PEAL__OP_NOP)
+		rc = sqe->op_flags & PEAL__NOP_INJECT_RESULT ? (int)sqe->len
+							     : 0;
+	else if (sqe->opcode == PEAL__OP_ASYNC_CANCEL)
+		rc = calls->cancel(ring, sqe->addr);
+	else if (sqe->opcode == PEAL__OP_CLOSE)
+		return calls->close(ring, sqe);
+	else
+		return calls->start(ring, sqe);
+	peal__soft_complete(ring, sqe->user_data, rc, 0);
 }
 
 /* It may have been handed to the pool since the ring sent the cancel. */

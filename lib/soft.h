@@ -52,8 +52,15 @@ void peal__soft_more(struct peal_ring *ring, uint64_t user_data, int res,
 /* Late completions that have room now. */
 void peal__soft_flush(struct peal_ring *ring);
 
-/* The entries that are the same for all: 1 when this was one. */
-int peal__soft_start(struct peal_ring *ring, const struct peal__sqe *sqe);
+/* What an engine does with an entry; the rest is the same for all. */
+struct peal__soft_calls {
+	int (*cancel)(struct peal_ring *ring, uint64_t target);
+	void (*close)(struct peal_ring *ring, const struct peal__sqe *sqe);
+	void (*start)(struct peal_ring *ring, const struct peal__sqe *sqe);
+	int knows_slots;	/* direct descriptors; else they are -EBADF */
+};
+void peal__soft_start(struct peal_ring *ring, const struct peal__sqe *sqe,
+		      const struct peal__soft_calls *calls);
 /* A cancel of an op that the engine does not hold. */
 int peal__soft_cancel(struct peal_ring *ring, uint64_t target);
 /* The op goes to the pool after all. */

@@ -36,22 +36,11 @@ static void start_close(struct peal_ring *ring, const struct peal__sqe *sqe)
 			    (int)peal__blocking_run(sqe), 0);
 }
 
-static void start_entry(struct peal_ring *ring, const struct peal__sqe *sqe)
-{
-	if (peal__soft_start(ring, sqe))
-		return;
-	switch (sqe->opcode) {
-	case PEAL__OP_ASYNC_CANCEL:
-		peal__soft_complete(ring, sqe->user_data,
-				    peal__watch_cancel(ring, sqe->addr), 0);
-		break;
-	case PEAL__OP_CLOSE:
-		start_close(ring, sqe);
-		break;
-	default:
-		peal__watch_start(ring, sqe);
-	}
-}
+static const struct peal__soft_calls calls = {
+	.cancel = peal__watch_cancel,
+	.close = start_close,
+	.start = peal__watch_start,
+};
 
 /* --- the engine -------------------------------------------------------- */
 
@@ -123,7 +112,7 @@ static int epoll_enter(struct peal_ring *ring, uint32_t wait_for,
 
 	peal__soft_flush(ring);
 	while ((sqe = peal__soft_next(ring)) != NULL)
-		start_entry(ring, sqe);
+		peal__soft_start(ring, sqe, &calls);
 	if (epoll->paused)
 		peal__watch_resume(ring);
 	if (!wait_for || peal__soft_busy(ring))

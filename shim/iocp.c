@@ -112,22 +112,11 @@ static void end_op(struct peal_ring *ring, struct peal__iocp_op *op)
 		peal__soft_complete(ring, sqe->user_data, rc, 0);
 }
 
-static void start_entry(struct peal_ring *ring, const struct peal__sqe *sqe)
-{
-	if (peal__soft_start(ring, sqe))
-		return;
-	switch (sqe->opcode) {
-	case PEAL__OP_ASYNC_CANCEL:
-		peal__soft_complete(ring, sqe->user_data,
-				    cancel(ring, sqe->addr), 0);
-		break;
-	case PEAL__OP_CLOSE:
-		start_close(ring, sqe);
-		break;
-	default:
-		start_op(ring, sqe);
-	}
-}
+static const struct peal__soft_calls calls = {
+	.cancel = cancel,
+	.close = start_close,
+	.start = start_op,
+};
 
 static void take_packets(struct peal_ring *ring, uint64_t timeout_ns)
 {
@@ -157,7 +146,7 @@ static int iocp_enter(struct peal_ring *ring, uint32_t wait_for,
 
 	peal__soft_flush(ring);
 	while ((sqe = peal__soft_next(ring)) != NULL)
-		start_entry(ring, sqe);
+		peal__soft_start(ring, sqe, &calls);
 	if (!wait_for || peal__soft_busy(ring))
 		timeout_ns = 0;
 	if (timeout_ns || peal__iocp_of(ring)->pending)

@@ -46,24 +46,18 @@ static void start_close(struct peal_ring *ring, const struct peal__sqe *sqe)
 	peal__soft_complete(ring, sqe->user_data, rc, 0);
 }
 
+static const struct peal__soft_calls calls = {
+	.cancel = cancel,
+	.close = start_close,
+	.start = peal__sim_start,
+	.knows_slots = 1,
+};
+
 static void start_entry(struct peal_ring *ring, const struct peal__sqe *sqe)
 {
 	struct peal_sim_node *node = sim_ring_of(ring)->node;
 
-	switch (sqe->opcode) {
-	case PEAL__OP_NOP:
-		peal__soft_start(ring, sqe);
-		break;
-	case PEAL__OP_ASYNC_CANCEL:
-		peal__soft_complete(ring, sqe->user_data,
-				    cancel(ring, sqe->addr), 0);
-		break;
-	case PEAL__OP_CLOSE:
-		start_close(ring, sqe);
-		break;
-	default:
-		peal__sim_start(ring, sqe);
-	}
+	peal__soft_start(ring, sqe, &calls);
 	if (peal__sim_fault(node, PEAL_SIM_CRASH))
 		peal__sim_doom(node, sim_below(node->world, PEAL_S));
 	if (node->world->woken || node->world->doomed)
@@ -86,7 +80,7 @@ static void feed_starved(struct peal_ring *ring)
 
 static int is_busy(struct peal_ring *ring)
 {
-	return ring->lost || ring->ready_head || peal__soft_busy(ring) ||
+	return ring->lost || peal__soft_busy(ring) ||
 	       peal__soft_of(ring)->late.first || ring->after_first ||
 	       ring->hungry || peal__posts_waiting(ring);
 }
