@@ -15,7 +15,9 @@
 #include <sys/uio.h>
 #include <unistd.h>
 #include "lib/engine.h"
+#include "lib/optable.h"
 #include "peal/work.h"
+#include "shim/parts.h"
 
 static void *pointer(uint64_t addr)
 {
@@ -23,12 +25,16 @@ static void *pointer(uint64_t addr)
 }
 
 /* Streams have no offset and a ring ignores the one they are given. */
-static ssize_t vector_call(const struct peal__sqe *sqe, int write,
-			   const struct iovec *iov, int count)
+static ssize_t call_rw(const struct peal__sqe *sqe)
 {
+	int write = peal__op_row(sqe->opcode)->waits == WAITS_WRITABLE;
 	off_t offset = (off_t)sqe->off;
-	int flags = (int)sqe->op_flags;
+	int flags = (int)sqe->op_flags, count;
+	const struct iovec *iov;
+	struct iovec one;
 	ssize_t rc;
+
+	count = (int)shim_parts(sqe, &one, &iov);
 
 	do {
 		rc = write ? pwritev2(sqe->fd, iov, count, offset, flags)
@@ -37,30 +43,6 @@ static ssize_t vector_call(const struct peal__sqe *sqe, int write,
 			return rc;
 		offset = -1;
 	} while (1);
-}
-
-static ssize_t call_read(const struct peal__sqe *sqe)
-{
-	struct iovec one = { pointer(sqe->addr), sqe->len };
-
-	return vector_call(sqe, 0, &one, 1);
-}
-
-static ssize_t call_write(const struct peal__sqe *sqe)
-{
-	struct iovec one = { pointer(sqe->addr), sqe->len };
-
-	return vector_call(sqe, 1, &one, 1);
-}
-
-static ssize_t call_readv(const struct peal__sqe *sqe)
-{
-	return vector_call(sqe, 0, pointer(sqe->addr), (int)sqe->len);
-}
-
-static ssize_t call_writev(const struct peal__sqe *sqe)
-{
-	return vector_call(sqe, 1, pointer(sqe->addr), (int)sqe->len);
 }
 
 static ssize_t call_fsync(const struct peal__sqe *sqe)
@@ -281,10 +263,10 @@ static ssize_t call_resolve(const struct peal__sqe *sqe)
 typedef ssize_t call(const struct peal__sqe *sqe);
 
 static call *const calls[PEAL__OP_COUNT] = {
-	[PEAL__OP_READ] = call_read,
-	[PEAL__OP_WRITE] = call_write,
-	[PEAL__OP_READV] = call_readv,
-	[PEAL__OP_WRITEV] = call_writev,
+	[PEAL__OP_READ] = call_rw,
+	[PEAL__OP_WRITE] = call_rw,
+	[PEAL__OP_READV] = call_rw,
+	[PEAL__OP_WRITEV] = call_rw,
 	[PEAL__OP_FSYNC] = call_fsync,
 	[PEAL__OP_SYNC_FILE_RANGE] = call_sync_range,
 	[PEAL__OP_FALLOCATE] = call_fallocate,

@@ -64,6 +64,28 @@ static inline struct peal__job *peal__iocp_job(struct peal_ring *ring,
 	return &ring->jobs[op - peal__iocp_of(ring)->ops];
 }
 
+static inline const struct peal__sqe *
+iocp_entry(struct peal_ring *ring, struct peal__iocp_op *op)
+{
+	return &peal__iocp_job(ring, op)->sqe;
+}
+
+#define CUT_OFF 0x80000005u	/* STATUS_BUFFER_OVERFLOW: a warning */
+
+static inline int iocp_was_cut(const struct peal__iocp_op *op)
+{
+	return (uint32_t)op->overlapped.Internal == CUT_OFF;
+}
+
+/* A call with an OVERLAPPED: will a packet come? After a warning, too. */
+static inline int iocp_started(const struct peal__iocp_op *op, int ok)
+{
+	DWORD error = ok ? 0 : GetLastError();
+
+	return ok || error == ERROR_IO_PENDING || iocp_was_cut(op)
+		       ? IOCP_PENDING : peal__win_errno(error);
+}
+
 /* An operation: how it is started, and what its packet says. start() gives
  * IOCP_*, or a result; end() gets a result and gives one, or IOCP_PENDING when
  * the op was started again. */
@@ -74,7 +96,12 @@ struct peal__iocp_call {
 
 /* iocp_ops.c: NULL: there is none. */
 const struct peal__iocp_call *peal__iocp_call(unsigned opcode);
+
+/* iocp_poll.c */
 HANDLE peal__iocp_open_afd(HANDLE port);
+int peal__iocp_start_poll(struct peal_ring *ring, struct peal__iocp_op *op);
+int peal__iocp_end_poll(struct peal_ring *ring, struct peal__iocp_op *op,
+			int rc);
 
 /* iocp_attach.c: makes packets of this fd come to the ring's port. 0, an
  * error, or IOCP_POOL. */

@@ -5,6 +5,7 @@
  */
 #include <string.h>
 #include "shim/iocp.h"
+#include "shim/parts.h"
 #include <mswsock.h>
 #include <winternl.h>
 
@@ -12,53 +13,21 @@
 #define MOST_AT_ONCE 65536u
 #define PASSED_ON (MSG_OOB | MSG_PEEK | MSG_DONTROUTE)
 
-static const struct peal__sqe *entry(struct peal_ring *ring,
-				     struct peal__iocp_op *op)
-{
-	return &peal__iocp_job(ring, op)->sqe;
-}
-
-#define CUT_OFF 0x80000005u	/* STATUS_BUFFER_OVERFLOW: a warning */
-
-static int was_cut(const struct peal__iocp_op *op)
-{
-	return (uint32_t)op->overlapped.Internal == CUT_OFF;
-}
-
-/* A call with an OVERLAPPED: will a packet come? After a warning, too. */
-static int started(const struct peal__iocp_op *op, int ok)
-{
-	DWORD error = ok ? 0 : GetLastError();
-
-	return ok || error == ERROR_IO_PENDING || was_cut(op)
-		       ? IOCP_PENDING : peal__win_errno(error);
-}
-
+/* What a receive writes to. */
 static struct msghdr *message(const struct peal__sqe *sqe)
 {
-	return sqe->opcode == PEAL__OP_RECVMSG ||
-			       sqe->opcode == PEAL__OP_SENDMSG
-		       ? peal__win_pointer(sqe->addr) : NULL;
+	return (struct msghdr *)(uintptr_t)shim_message(sqe);
 }
 
 /* What is left to move after the first skip bytes; at most 2 GiB. */
 static unsigned rest_of(const struct peal__sqe *sqe, uint64_t skip,
 			WSABUF rest[MOST_PARTS])
 {
-	struct iovec one = { peal__win_pointer(sqe->addr), sqe->len };
-	const struct msghdr *msg = message(sqe);
-	const struct iovec *iov = &one;
-	size_t parts = 1, i;
+	const struct iovec *iov;
+	struct iovec one;
+	size_t parts = shim_parts(sqe, &one, &iov), i;
 	unsigned count = 0;
 
-	if (msg) {
-		iov = msg->msg_iov;
-		parts = msg->msg_iovlen;
-	} else if (sqe->opcode == PEAL__OP_READV ||
-		   sqe->opcode == PEAL__OP_WRITEV) {
-		iov = one.iov_base;
-		parts = sqe->len;
-	}
 	for (i = 0; i < parts && i < MOST_PARTS; i++) {
 		uint64_t gone = skip < iov[i].iov_len ? skip : iov[i].iov_len;
 		uint64_t len = iov[i].iov_len - gone;
@@ -98,7 +67,7 @@ static int is_ready(int32_t fd, short events)
 
 static int start_recv(struct peal_ring *ring, struct peal__iocp_op *op)
 {
-	const struct peal__sqe *sqe = entry(ring, op);
+	const struct peal__sqe *sqe = iocp_entry(ring, op);
 	SOCKET s = peal__win_socket(sqe->fd);
 	struct msghdr *msg = message(sqe);
 	WSABUF bufs[MOST_PARTS];
@@ -115,11 +84,12 @@ static int start_recv(struct peal_ring *ring, struct peal__iocp_op *op)
 		bufs[count++] = (WSABUF){ 0, NULL };
 	op->flags = flags & PASSED_ON;
 	if (msg && op->kind == WIN_DGRAM && msg->msg_name)
-		return started(op, !WSARecvFrom(s, bufs, count, NULL, &op->flags,
-					    msg->msg_name, &msg->msg_namelen,
-					    &op->overlapped, NULL));
-	rc = started(op, !WSARecv(s, bufs, count, NULL, &op->flags,
-				  &op->overlapped, NULL));
+		return iocp_started(op, !WSARecvFrom(s, bufs, count, NULL,
+						     &op->flags, msg->msg_name,
+						     &msg->msg_namelen,
+						     &op->overlapped, NULL));
+	rc = iocp_started(op, !WSARecv(s, bufs, count, NULL, &op->flags,
+				       &op->overlapped, NULL));
 	return rc == -EPIPE ? 0 : rc;	/* this end was shut down */
 }
 
@@ -137,9 +107,9 @@ static int goes_on(const struct peal__sqe *sqe, struct peal__iocp_op *op,
 
 static int end_recv(struct peal_ring *ring, struct peal__iocp_op *op, int rc)
 {
-	const struct peal__sqe *sqe = entry(ring, op);
+	const struct peal__sqe *sqe = iocp_entry(ring, op);
 	struct msghdr *msg = message(sqe);
-	int cut = was_cut(op);
+	int cut = iocp_was_cut(op);
 
 	if (rc == -EPIPE)
 		rc = 0;		/* this end was shut down */
@@ -161,7 +131,7 @@ static int end_recv(struct peal_ring *ring, struct peal__iocp_op *op, int rc)
 
 static int start_send(struct peal_ring *ring, struct peal__iocp_op *op)
 {
-	const struct peal__sqe *sqe = entry(ring, op);
+	const struct peal__sqe *sqe = iocp_entry(ring, op);
 	SOCKET s = peal__win_socket(sqe->fd);
 	const struct msghdr *msg = message(sqe);
 	WSABUF bufs[MOST_PARTS];
@@ -180,21 +150,23 @@ static int start_send(struct peal_ring *ring, struct peal__iocp_op *op)
 	if (!count)
 		bufs[count++] = (WSABUF){ 0, NULL };
 	if (msg && msg->msg_name)
-		return started(op, !WSASendTo(s, bufs, count, NULL,
-					  flags & PASSED_ON, msg->msg_name,
-					  msg->msg_namelen, &op->overlapped,
-					  NULL));
-	return started(op, !WSASend(s, bufs, count, NULL, flags & PASSED_ON,
-				&op->overlapped, NULL));
+		return iocp_started(op, !WSASendTo(s, bufs, count, NULL,
+						   flags & PASSED_ON,
+						   msg->msg_name,
+						   msg->msg_namelen,
+						   &op->overlapped, NULL));
+	return iocp_started(op, !WSASend(s, bufs, count, NULL,
+					 flags & PASSED_ON, &op->overlapped,
+					 NULL));
 }
 
 /* The next portion, unless the caller would not wait for it. */
 static int end_send(struct peal_ring *ring, struct peal__iocp_op *op, int rc)
 {
-	const struct peal__sqe *sqe = entry(ring, op);
+	const struct peal__sqe *sqe = iocp_entry(ring, op);
 	WSABUF bufs[MOST_PARTS];
 
-	if (was_cut(op))
+	if (iocp_was_cut(op))
 		return -EMSGSIZE;
 	if (rc > 0)
 		op->moved += (unsigned)rc;
@@ -231,7 +203,7 @@ static void *extension(SOCKET s, GUID id)
 static int start_accept(struct peal_ring *ring, struct peal__iocp_op *op)
 {
 	struct peal__iocp *iocp = peal__iocp_of(ring);
-	SOCKET s = peal__win_socket(entry(ring, op)->fd), accepted;
+	SOCKET s = peal__win_socket(iocp_entry(ring, op)->fd), accepted;
 	LPFN_ACCEPTEX accept_ex;
 	DWORD len = sizeof iocp->scratch / 2, got;
 	int family, rc, listens = 0, size = sizeof listens;
@@ -254,8 +226,8 @@ static int start_accept(struct peal_ring *ring, struct peal__iocp_op *op)
 	if (accepted == INVALID_SOCKET)
 		return peal__win_last();
 	op->accepted = (int32_t)accepted;
-	rc = started(op, accept_ex(s, accepted, iocp->scratch, 0, len, len, &got,
-			       &op->overlapped));
+	rc = iocp_started(op, accept_ex(s, accepted, iocp->scratch, 0, len,
+					len, &got, &op->overlapped));
 	if (rc != IOCP_PENDING)
 		closesocket(accepted);
 	return rc;
@@ -278,7 +250,7 @@ static void tell_peer(const struct peal__sqe *sqe, SOCKET accepted)
 static int end_accept(struct peal_ring *ring, struct peal__iocp_op *op,
 		      int rc)
 {
-	const struct peal__sqe *sqe = entry(ring, op);
+	const struct peal__sqe *sqe = iocp_entry(ring, op);
 	SOCKET listener = peal__win_socket(sqe->fd);
 	SOCKET accepted = peal__win_socket(op->accepted);
 
@@ -307,7 +279,7 @@ static int bind_to_any(SOCKET s, int family)
 
 static int start_connect(struct peal_ring *ring, struct peal__iocp_op *op)
 {
-	const struct peal__sqe *sqe = entry(ring, op);
+	const struct peal__sqe *sqe = iocp_entry(ring, op);
 	const struct sockaddr *addr = peal__win_pointer(sqe->addr);
 	SOCKET s = peal__win_socket(sqe->fd);
 	LPFN_CONNECTEX connect_ex;
@@ -325,8 +297,8 @@ static int start_connect(struct peal_ring *ring, struct peal__iocp_op *op)
 	rc = bind_to_any(s, family_of(s));
 	if (rc < 0)
 		return rc;
-	return started(op, connect_ex(s, addr, (int)sqe->off, NULL, 0, NULL,
-				  &op->overlapped));
+	return iocp_started(op, connect_ex(s, addr, (int)sqe->off, NULL, 0,
+					   NULL, &op->overlapped));
 }
 
 static int end_connect(struct peal_ring *ring, struct peal__iocp_op *op,
@@ -334,7 +306,7 @@ static int end_connect(struct peal_ring *ring, struct peal__iocp_op *op,
 {
 	if (rc < 0)
 		return rc;
-	setsockopt(peal__win_socket(entry(ring, op)->fd), SOL_SOCKET,
+	setsockopt(peal__win_socket(iocp_entry(ring, op)->fd), SOL_SOCKET,
 		   SO_UPDATE_CONNECT_CONTEXT, NULL, 0);
 	return 0;
 }
@@ -403,7 +375,7 @@ static int start_rw(struct peal_ring *ring, struct peal__iocp_op *op)
 	}
 	if (op->kind == WIN_PIPE && is_write(sqe))
 		cap(bufs, 1);
-	rc = started(op, is_write(sqe)
+	rc = iocp_started(op, is_write(sqe)
 			     ? WriteFile(handle, bufs[0].buf, bufs[0].len,
 					 NULL, &op->overlapped)
 			     : ReadFile(handle, bufs[0].buf, bufs[0].len,
@@ -429,7 +401,7 @@ static int has_more(const struct peal__sqe *sqe, struct peal__iocp_op *op,
 
 static int end_rw(struct peal_ring *ring, struct peal__iocp_op *op, int rc)
 {
-	const struct peal__sqe *sqe = entry(ring, op);
+	const struct peal__sqe *sqe = iocp_entry(ring, op);
 	int more;
 
 	rc = rw_result(sqe, rc);
@@ -451,162 +423,13 @@ static int end_rw(struct peal_ring *ring, struct peal__iocp_op *op, int rc)
 	return op->moved ? (int)op->moved : rc;
 }
 
-/* --- polls -------------------------------------------------------------- */
-
-#define IOCTL_AFD_POLL	0x00012024
-#define AFD_RECEIVE	0x001u
-#define AFD_EXPEDITED	0x002u
-#define AFD_SEND	0x004u
-#define AFD_DISCONNECT	0x008u
-#define AFD_ABORT	0x010u
-#define AFD_CLOSED	0x020u
-#define AFD_ACCEPT	0x080u
-#define AFD_FAILED	0x100u
-
-/* The device that select() and WSAPoll() ask, too. */
-HANDLE peal__iocp_open_afd(HANDLE port)
-{
-	static WCHAR name[] = L"\\Device\\Afd\\peal";
-	UNICODE_STRING path = { sizeof name - sizeof *name, sizeof name,
-				name };
-	OBJECT_ATTRIBUTES what = { .Length = sizeof what,
-				   .ObjectName = &path };
-	IO_STATUS_BLOCK status;
-	HANDLE afd;
-
-	if (NtCreateFile(&afd, SYNCHRONIZE, &what, &status, NULL, 0,
-			 FILE_SHARE_READ | FILE_SHARE_WRITE, FILE_OPEN, 0,
-			 NULL, 0) != 0)
-		return NULL;
-	if (CreateIoCompletionPort(afd, port, 0, 0))
-		return afd;
-	CloseHandle(afd);
-	return NULL;
-}
-
-static ULONG afd_events(unsigned events)
-{
-	ULONG afd = AFD_ABORT | AFD_CLOSED | AFD_FAILED;
-
-	if (events & POLLRDNORM)
-		afd |= AFD_RECEIVE | AFD_ACCEPT | AFD_DISCONNECT;
-	if (events & POLLRDHUP)
-		afd |= AFD_DISCONNECT;
-	if (events & POLLRDBAND)
-		afd |= AFD_EXPEDITED;
-	if (events & POLLWRNORM)
-		afd |= AFD_SEND;
-	return afd;
-}
-
-static int poll_events(ULONG afd, unsigned asked)
-{
-	unsigned events = 0;
-
-	if (afd & (AFD_RECEIVE | AFD_ACCEPT | AFD_DISCONNECT | AFD_EXPEDITED))
-		events |= asked & POLLIN;
-	if (afd & AFD_DISCONNECT)
-		events |= asked & POLLRDHUP;
-	if (afd & AFD_SEND)
-		events |= POLLWRNORM;
-	if (afd & (AFD_ABORT | AFD_FAILED))
-		events |= POLLHUP | POLLERR | (asked & POLLIN);
-	return (int)events;
-}
-
-/* ntdll.dll's FILE_PIPE_LOCAL_INFORMATION. */
-struct pipe_info {
-	ULONG type, configuration, instances, instances_now, quota_in,
-		readable, quota_out, writable, state, end;
-};
-
-#define PIPE_INFORMATION ((FILE_INFORMATION_CLASS)24)
-#define PIPE_CONNECTED 3
-
-/* A read of nothing waits until there is something, or nobody to write it.
- * When a pipe has room nobody tells: it counts as writable, and the write
- * waits. */
-static int start_poll_pipe(const struct peal__sqe *sqe,
-			   struct peal__iocp_op *op)
-{
-	HANDLE handle = peal__win_handle(sqe->fd);
-	struct pipe_info info = { .state = 0 };
-	unsigned events = 0;
-	IO_STATUS_BLOCK io;
-	DWORD readable = 0;
-	int reads;
-
-	NtQueryInformationFile(handle, &io, &info, sizeof info,
-			       PIPE_INFORMATION);
-	reads = PeekNamedPipe(handle, NULL, 0, NULL, &readable, NULL) ||
-		GetLastError() != ERROR_ACCESS_DENIED;
-	if (info.state != PIPE_CONNECTED)
-		events |= reads ? POLLHUP : POLLERR;
-	if (readable)
-		events |= sqe->op_flags & POLLIN;
-	if (!reads || !(sqe->op_flags & POLLIN))
-		events |= sqe->op_flags & POLLOUT;
-	if (events)
-		return (int)events;
-	return started(op, ReadFile(handle, op, 0, NULL, &op->overlapped));
-}
-
-static int start_poll(struct peal_ring *ring, struct peal__iocp_op *op)
-{
-	struct peal__iocp *iocp = peal__iocp_of(ring);
-	struct peal__sqe *sqe = &peal__iocp_job(ring, op)->sqe;
-	SOCKET s = peal__win_socket(sqe->fd), base;
-	NTSTATUS status;
-	DWORD got;
-
-	/* A poll that the library makes, for a group, has Linux's events. */
-	if (ring->rows[op - iocp->ops].opcode != PEAL__OP_POLL_ADD)
-		sqe->op_flags = (sqe->op_flags & 1 ? POLLRDNORM : 0) |
-				(sqe->op_flags & 2 ? POLLRDBAND : 0);
-	if (op->kind == WIN_FILE || op->kind == WIN_DIR)
-		return sqe->op_flags & (POLLIN | POLLOUT)
-			       ? (int)(sqe->op_flags & (POLLIN | POLLOUT))
-			       : -EINVAL;
-	if (op->kind == WIN_PIPE)
-		return start_poll_pipe(sqe, op);
-	if (!peal__win_is_socket(op->kind) || !iocp->afd)
-		return -EOPNOTSUPP;
-	if (WSAIoctl(s, SIO_BASE_HANDLE, NULL, 0, &base, sizeof base, &got,
-		     NULL, NULL) != 0)
-		base = s;
-	op->poll = (struct peal__afd_poll){
-		.timeout.QuadPart = INT64_MAX, .count = 1,
-		.handle = (HANDLE)base, .events = afd_events(sqe->op_flags),
-	};
-	status = NtDeviceIoControlFile(iocp->afd, NULL, NULL, &op->overlapped,
-				       (IO_STATUS_BLOCK *)&op->overlapped,
-				       IOCTL_AFD_POLL, &op->poll,
-				       sizeof op->poll, &op->poll,
-				       sizeof op->poll);
-	if ((uint32_t)status >> 30 == 3)
-		return peal__win_errno((uint32_t)status);
-	return IOCP_PENDING;
-}
-
-static int end_poll(struct peal_ring *ring, struct peal__iocp_op *op, int rc)
-{
-	if (op->kind == WIN_PIPE && (rc >= 0 || rc == -EPIPE))
-		return rc < 0 ? POLLHUP
-			      : (int)entry(ring, op)->op_flags & POLLIN;
-	if (rc < 0)
-		return rc;
-	if (op->poll.count == 0 || op->poll.events & AFD_CLOSED)
-		return -EBADF;
-	return poll_events(op->poll.events, entry(ring, op)->op_flags);
-}
-
 /* --- shutdown ----------------------------------------------------------- */
 
 /* A shutdown does not end receives in flight here: they are cancelled, and
  * have reached the end. */
 static int start_shutdown(struct peal_ring *ring, struct peal__iocp_op *op)
 {
-	const struct peal__sqe *sqe = entry(ring, op);
+	const struct peal__sqe *sqe = iocp_entry(ring, op);
 	uint32_t i = ring->fd_heads[(uint32_t)sqe->fd & ring->fd_mask];
 	int64_t rc = peal__win_shutdown(sqe);
 
@@ -634,7 +457,7 @@ static const struct peal__iocp_call calls[PEAL__OP_COUNT] = {
 	[PEAL__OP_SENDMSG] = { start_send, end_send },
 	[PEAL__OP_ACCEPT] = { start_accept, end_accept },
 	[PEAL__OP_CONNECT] = { start_connect, end_connect },
-	[PEAL__OP_POLL_ADD] = { start_poll, end_poll },
+	[PEAL__OP_POLL_ADD] = { peal__iocp_start_poll, peal__iocp_end_poll },
 	[PEAL__OP_SHUTDOWN] = { start_shutdown, NULL },
 };
 

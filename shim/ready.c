@@ -15,6 +15,7 @@
 #include <unistd.h>
 #include "lib/engine.h"
 #include "lib/optable.h"
+#include "shim/parts.h"
 #include "shim/ready.h"
 
 #define MOST_PARTS 1024		/* iovecs in one message: UIO_MAXIOV */
@@ -30,17 +31,6 @@ static int is_ready(int fd, short events)
 	struct pollfd one = { .fd = fd, .events = events };
 
 	return poll(&one, 1, 0) > 0;
-}
-
-static int is_message(const struct peal__sqe *sqe)
-{
-	return sqe->opcode == PEAL__OP_RECVMSG ||
-	       sqe->opcode == PEAL__OP_SENDMSG;
-}
-
-static const struct msghdr *message(const struct peal__sqe *sqe)
-{
-	return (const struct msghdr *)(uintptr_t)sqe->addr;
 }
 
 /* MSG_WAITALL has a meaning where there are no datagrams. */
@@ -80,22 +70,28 @@ static int call_rest(const struct peal__sqe *sqe, uint64_t skip)
 	struct msghdr msg = { .msg_iov = rest };
 	struct peal__sqe once = *sqe;
 
-	msg.msg_iovlen = rest_of(message(sqe), skip, rest);
+	msg.msg_iovlen = rest_of(shim_message(sqe), skip, rest);
 	once.addr = (uint64_t)(uintptr_t)&msg;
 	return (int)peal__blocking_run(&once);
+}
+
+static uint64_t bytes_of(const struct peal__sqe *sqe)
+{
+	const struct iovec *iov;
+	struct iovec one;
+	size_t count = shim_parts(sqe, &one, &iov), i;
+	uint64_t sum = 0;
+
+	for (i = 0; i < count && i < MOST_PARTS; i++)
+		sum += iov[i].iov_len;
+	return sum;
 }
 
 /* How much a whole transfer still has to move. */
 static uint64_t left_of(const struct peal__sqe *sqe, int64_t progress)
 {
-	uint64_t sum = 0;
-	size_t i;
-
-	if (!is_message(sqe))
-		return sqe->len;
-	for (i = 0; i < message(sqe)->msg_iovlen; i++)
-		sum += message(sqe)->msg_iov[i].iov_len;
-	return sum - (uint64_t)progress;
+	return shim_message(sqe) ? bytes_of(sqe) - (uint64_t)progress
+				 : sqe->len;
 }
 
 /* A receive with room for control data ends with its first part, as the
@@ -104,7 +100,7 @@ static int wants_all(const struct peal__sqe *sqe)
 {
 	return sqe->op_flags & MSG_WAITALL &&
 	       !(sqe->opcode == PEAL__OP_RECVMSG &&
-		 message(sqe)->msg_controllen);
+		 shim_message(sqe)->msg_controllen);
 }
 
 /* Does it go on after this part of it? */
@@ -114,7 +110,7 @@ static int goes_on(struct peal__sqe *sqe, int64_t *progress, int moved)
 	    !is_stream(sqe->fd))
 		return 0;
 	*progress += moved;
-	if (!is_message(sqe)) {
+	if (!shim_message(sqe)) {
 		sqe->addr += (uint32_t)moved;
 		sqe->len -= (uint32_t)moved;
 	}
@@ -130,7 +126,7 @@ static int try_socket(struct peal__sqe *sqe, int64_t *progress, unsigned how)
 	do {
 		once = *sqe;
 		once.op_flags |= MSG_DONTWAIT;
-		rc = is_message(sqe) && *progress
+		rc = shim_message(sqe) && *progress
 			     ? call_rest(&once, (uint64_t)*progress)
 			     : (int)peal__blocking_run(&once);
 	} while (rc == -EINTR || (all && goes_on(sqe, progress, rc)));
@@ -221,19 +217,6 @@ static int look_then_call(const struct peal__sqe *sqe)
 		return READY_WAIT;
 	rc = call_nonblocking(sqe);
 	return rc == -EAGAIN ? READY_WAIT : rc;
-}
-
-static uint64_t bytes_of(const struct peal__sqe *sqe)
-{
-	const struct iovec *iov = (const struct iovec *)(uintptr_t)sqe->addr;
-	uint64_t sum = 0;
-	uint32_t i;
-
-	if (sqe->opcode == PEAL__OP_READ || sqe->opcode == PEAL__OP_WRITE)
-		return sqe->len;
-	for (i = 0; i < sqe->len && i < MOST_PARTS; i++)
-		sum += iov[i].iov_len;
-	return sum;
 }
 
 /* What io_uring refuses and the plain call without an offset would not; the

@@ -5,6 +5,8 @@
  * the pool.
  */
 #include "lib/engine.h"
+#include "lib/optable.h"
+#include "shim/parts.h"
 #include "shim/win.h"
 #include <winioctl.h>
 #include <winternl.h>
@@ -62,13 +64,15 @@ static int64_t rw_result(int write, int64_t rc)
 	return rc;
 }
 
-static int64_t move_parts(const struct peal__sqe *sqe, int write,
-			  const struct iovec *iov, size_t count)
+static int64_t call_rw(const struct peal__sqe *sqe)
 {
+	int write = peal__op_row(sqe->opcode)->waits == WAITS_WRITABLE;
 	enum peal__win_kind kind = peal__win_kind(sqe->fd);
 	int64_t at = (int64_t)sqe->off, rc = 0, sum = 0;
 	int current = kind == WIN_FILE && sqe->off == PEAL_CURRENT;
-	size_t i;
+	const struct iovec *iov;
+	struct iovec one;
+	size_t count, i;
 
 	if (kind == WIN_NONE || kind == WIN_DIR)
 		return kind == WIN_NONE || write ? -EBADF : -EISDIR;
@@ -80,6 +84,7 @@ static int64_t move_parts(const struct peal__sqe *sqe, int write,
 		at = 0;
 	if (at < 0)
 		return -EINVAL;
+	count = shim_parts(sqe, &one, &iov);
 	for (i = 0; i < count && rc >= 0; i++) {
 		uint32_t len = iov[i].iov_len > INT32_MAX
 				       ? INT32_MAX : (uint32_t)iov[i].iov_len;
@@ -99,30 +104,6 @@ static int64_t move_parts(const struct peal__sqe *sqe, int write,
 	    !FlushFileBuffers(peal__win_handle(sqe->fd)))
 		return peal__win_last();
 	return sum ? sum : rc;
-}
-
-static int64_t call_read(const struct peal__sqe *sqe)
-{
-	struct iovec one = { peal__win_pointer(sqe->addr), sqe->len };
-
-	return move_parts(sqe, 0, &one, 1);
-}
-
-static int64_t call_write(const struct peal__sqe *sqe)
-{
-	struct iovec one = { peal__win_pointer(sqe->addr), sqe->len };
-
-	return move_parts(sqe, 1, &one, 1);
-}
-
-static int64_t call_readv(const struct peal__sqe *sqe)
-{
-	return move_parts(sqe, 0, peal__win_pointer(sqe->addr), sqe->len);
-}
-
-static int64_t call_writev(const struct peal__sqe *sqe)
-{
-	return move_parts(sqe, 1, peal__win_pointer(sqe->addr), sqe->len);
 }
 
 static int64_t call_close(const struct peal__sqe *sqe)
@@ -387,10 +368,10 @@ static int64_t call_copy_range(const struct peal__sqe *sqe)
 }
 
 static peal__win_call *const calls[PEAL__OP_COUNT] = {
-	[PEAL__OP_READ] = call_read,
-	[PEAL__OP_WRITE] = call_write,
-	[PEAL__OP_READV] = call_readv,
-	[PEAL__OP_WRITEV] = call_writev,
+	[PEAL__OP_READ] = call_rw,
+	[PEAL__OP_WRITE] = call_rw,
+	[PEAL__OP_READV] = call_rw,
+	[PEAL__OP_WRITEV] = call_rw,
 	[PEAL__OP_FSYNC] = call_fsync,
 	[PEAL__OP_SYNC_FILE_RANGE] = call_sync_range,
 	[PEAL__OP_FALLOCATE] = call_fallocate,
