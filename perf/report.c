@@ -103,7 +103,7 @@ static void table(const struct group *group, FILE *out)
 
 	fprintf(out, "### %s\n\n", group->title);
 	fprintf(out, "| side | cpu ns/op | wall ns/op | cpu over the "
-		"reference | | calls/op | fixed | direct | punts | p50 ns | "
+		"reference | verdict | calls/op | fixed | direct | punts | p50 ns | "
 		"p99 ns |\n|---|---:|---:|---|---|---:|---:|---:|---:|---:|"
 		"---:|\n");
 	for (i = 0; i < group->count; i++)

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A plot per group: bars of CPU per op, the cheapest variants of each side,
- * with intervals. Where a number axis (depth, batch, count) has several values,
+ * A plot per group: bars of CPU per op, of each side the cheapest variant and
+ * then the cheapest others, with intervals; below them the sides that have no
+ * number, and why. Where a number axis (depth, batch, count) has several values,
  * also a plot of lines over it, for each combination of the others.
  */
 #include <stdlib.h>
@@ -13,10 +14,12 @@
 
 struct bar {
 	char label[128];
+	const char *side, *na;	/* na: "", or why the side has no number */
 	double median, low, high;
+	int chosen;
 };
 
-/* --- bars ---------------------------------------------------------------------- */
+/* --- bars ---------------------------------------------------------------- */
 
 static int by_median(const void *a, const void *b)
 {
@@ -26,18 +29,33 @@ static int by_median(const void *a, const void *b)
 	return (x > y) - (x < y);
 }
 
-/* The cheapest MOST_BARS rows of a group that have a number. */
-static unsigned make_bars(const struct group *group, struct bar **out_bars)
+static int by_choice(const void *a, const void *b)
 {
-	struct bar *bars = calloc(group->count, sizeof *bars);
+	const struct bar *x = a, *y = b;
+
+	return x->chosen != y->chosen ? y->chosen - x->chosen
+				      : by_median(a, b);
+}
+
+static int has_side(const struct bar *bars, unsigned count, const char *side)
+{
+	while (count--)
+		if (strcmp(bars[count].side, side) == 0)
+			return 1;
+	return 0;
+}
+
+/* All rows of a group that have a number, the cheapest first. */
+static unsigned bars_of(const struct group *group, struct bar *bars)
+{
 	unsigned i, count = 0;
 
-	if (!bars)
-		abort();
 	for (i = 0; i < group->count; i++) {
 		struct bar *bar = &bars[count];
 		unsigned row = group->rows[i];
 
+		bar->side = records_cell(group->from, row, "side");
+		bar->na = "";
 		bar->median = records_number(group->from, row, "cpu_ns");
 		bar->low = records_number(group->from, row, "cpu_ns_low");
 		bar->high = records_number(group->from, row, "cpu_ns_high");
@@ -45,26 +63,85 @@ static unsigned make_bars(const struct group *group, struct bar **out_bars)
 		count += bar->median >= 0;
 	}
 	qsort(bars, count, sizeof *bars, by_median);
+	return count;
+}
+
+/* Adds the sides that have none. */
+static unsigned add_missing(const struct group *group, struct bar *bars,
+			    unsigned count)
+{
+	unsigned i;
+
+	for (i = 0; i < group->count; i++) {
+		unsigned row = group->rows[i];
+		const char *side = records_cell(group->from, row, "side");
+		struct bar *bar = &bars[count];
+
+		if (has_side(bars, count, side))
+			continue;
+		memset(bar, 0, sizeof *bar);
+		bar->side = side;
+		bar->na = records_cell(group->from, row, "na");
+		snprintf(bar->label, sizeof bar->label, "%s", side);
+		count++;
+	}
+	return count;
+}
+
+/* Returns how many of *out_bars to draw; *out_all: how many have a number. */
+static unsigned make_bars(const struct group *group, struct bar **out_bars,
+			  unsigned *out_all)
+{
+	struct bar *bars = calloc(group->count, sizeof *bars);
+	unsigned i, count, room = MOST_BARS;
+
+	if (!bars)
+		abort();
+	count = *out_all = bars_of(group, bars);
+	for (i = 0; i < count; i++)
+		if (!has_side(bars, i, bars[i].side))
+			bars[i].chosen = 1, room -= room > 0;
+	for (i = 0; i < count && room; i++)
+		if (!bars[i].chosen)
+			bars[i].chosen = 1, room--;
+	qsort(bars, count, sizeof *bars, by_choice);
+	for (i = 0; i < count && bars[i].chosen; i++)
+		;
 	*out_bars = bars;
-	return count < MOST_BARS ? count : MOST_BARS;
+	return add_missing(group, bars, i);
+}
+
+/* Of the ends of all intervals. */
+static double furthest(const struct bar *bars, unsigned count)
+{
+	double most = 0;
+
+	while (count--)
+		if (bars[count].high > most)
+			most = bars[count].high;
+	return most > 0 ? most : 1;
 }
 
 static void text_bars(const struct bar *bars, unsigned count, FILE *out)
 {
-	double most = 0;
+	double most = furthest(bars, count);
 	unsigned i;
 
-	for (i = 0; i < count; i++)
-		if (bars[i].median > most)
-			most = bars[i].median;
-	fprintf(out, "```\n%-32s CPU, ns/op\n", "");
+	fprintf(out, "```\n%-32s CPU, ns/op [95 %%]\n", "");
 	for (i = 0; i < count; i++) {
-		int len = most > 0 ? (int)(bars[i].median / most * TEXT_WIDTH +
-					   0.5)
-				   : 0;
+		const struct bar *bar = &bars[i];
+		int len = (int)(bar->median / most * TEXT_WIDTH + 0.5);
+		char range[40];
 
-		fprintf(out, "%-32.32s %10.1f ", bars[i].label,
-			bars[i].median);
+		if (bar->na[0]) {
+			fprintf(out, "%-32.32s n/a: %s\n", bar->label,
+				bar->na);
+			continue;
+		}
+		snprintf(range, sizeof range, "[%.1f, %.1f]", bar->low,
+			 bar->high);
+		fprintf(out, "%-32.32s %10.1f %-20s ", bar->label,
+			bar->median, range);
 		while (len-- > 0)
 			fputc('#', out);
 		fputc('\n', out);
@@ -80,32 +157,61 @@ static void plain(const char *text, FILE *out)
 }
 
 static FILE *start_plot(const char *directory, const char *name,
-			const char *title, unsigned height)
+			const struct records *from, const char *title,
+			unsigned height)
 {
-	FILE *plot = popen("gnuplot", "w");
+	FILE *plot = popen("gnuplot", "we");
 
 	if (!plot)
 		return NULL;
-	fprintf(plot, "set terminal svg size 900,%u font 'sans-serif,12' "
+	fprintf(plot, "set terminal svg size 900,%u font 'sans-serif,13' "
 		"background 'white'\nset output \"%s/%s\"\n"
 		"set title \"", height, directory, name);
+	plain(records_cell(from, 0, "workload"), plot);
+	plain(title[0] ? ": " : "", plot);
 	plain(title, plot);
-	fprintf(plot, "\" noenhanced\nset grid lc rgb '#dddddd'\n"
-		"set border lc rgb '#666666'\n");
+	fprintf(plot, "\" noenhanced font ',11'\nset grid lc rgb '#dddddd'\n"
+		"set border lc rgb '#666666'\nset tics textcolor rgb "
+		"'#222222'\n");
 	return plot;
 }
 
-static int svg_bars(const struct group *group, const struct bar *bars,
-		    unsigned count, const char *directory, const char *name)
+/* Why a side has no bar stands where the bar would be. */
+static void write_reason(const struct bar *bar, unsigned at, FILE *plot)
 {
-	FILE *plot = start_plot(directory, name, group->title, 90 + 26 * count);
-	unsigned i;
+	char text[100];
+
+	snprintf(text, sizeof text, "%s", bar->na);
+	if (strlen(bar->na) >= sizeof text)
+		memcpy(text + sizeof text - 4, "...", 4);
+	fprintf(plot, "set label \"n/a: ");
+	plain(text, plot);
+	fprintf(plot, "\" at graph 0.01, first %u left noenhanced "
+		"textcolor rgb '#777777'\n", at);
+}
+
+static int svg_bars(const struct group *group, const struct bar *bars,
+		    unsigned count, unsigned all, const char *directory,
+		    const char *name)
+{
+	FILE *plot = start_plot(directory, name, group->from, group->title,
+				100 + 26 * count);
+	unsigned i, drawn = 0;
 
 	if (!plot)
 		return -1;
-	fprintf(plot, "set xlabel 'CPU, ns/op (bars: medians; lines: intervals "
-		"of 95 %%)'\nset xrange [0:*]\nset yrange [%u.7:-0.7]\n"
-		"unset key\nset ytics noenhanced\n$bars << end\n", count - 1);
+	for (i = 0; i < count; i++) {
+		drawn += !bars[i].na[0];
+		if (bars[i].na[0])
+			write_reason(&bars[i], i, plot);
+	}
+	fprintf(plot, "set xlabel 'CPU, ns/op: medians, with intervals of "
+		"95 %%");
+	if (drawn < all)
+		fprintf(plot, "; %u of %u variants", drawn, all);
+	fprintf(plot, "'\nset xrange [0:%g]\nset yrange [%u.7:-0.7]\n"
+		"unset key\nset ytics noenhanced\n$bars << end\n",
+		1.14 * furthest(bars, count), count - 1);
 	for (i = 0; i < count; i++) {
 		fprintf(plot, "%u %g %g %g \"", i, bars[i].median, bars[i].low,
 			bars[i].high);
@@ -116,7 +222,9 @@ static int svg_bars(const struct group *group, const struct bar *bars,
 	}
 	fprintf(plot, "end\nplot $bars using ($2/2):1:($2/2):(0.36):6:"
 		"ytic(5) with boxxyerror fs solid 0.9 noborder lc rgb variable,"
-		" '' using 2:1:3:4 with xerrorbars pt 0 lc rgb '#222222'\n");
+		" '' using ($2>0?$2:NaN):1:3:4 with xerrorbars pt 0 lc rgb "
+		"'#222222', '' using ($2>0?$4:NaN):1:(sprintf($2<100?'%%.1f':"
+		"'%%.0f', $2)) with labels left offset 0.4,0 font ',10'\n");
 	return pclose(plot) == 0 ? 0 : -1;
 }
 
@@ -124,12 +232,12 @@ static void one_group(const struct group *group, const char *directory,
 		      const char *name, int with_gnuplot, FILE *report)
 {
 	struct bar *bars;
-	unsigned count = make_bars(group, &bars);
+	unsigned all, count = make_bars(group, &bars, &all);
 
-	if (count > 1) {
+	if (all && count > 1) {
 		fprintf(report, "%s\n\n", group->title);
-		if (with_gnuplot &&
-		    svg_bars(group, bars, count, directory, name) == 0)
+		if (with_gnuplot && svg_bars(group, bars, count, all, directory,
+					     name) == 0)
 			fprintf(report, "![%s](%s)\n\n", group->title, name);
 		else
 			text_bars(bars, count, report);
@@ -137,7 +245,7 @@ static void one_group(const struct group *group, const char *directory,
 	free(bars);
 }
 
-/* --- lines ------------------------------------------------------------------------ */
+/* --- lines --------------------------------------------------------------- */
 
 /* The number axis that varies most, or -1. */
 static int line_axis(const struct records *from)
@@ -255,12 +363,35 @@ static unsigned line_sides(const struct lines *lines, const char **sides,
 	return count;
 }
 
-/* peal is orange, as in the bars. */
+/* peal's sides are thick and of oranges, as in the bars; the others go through
+ * the colours, then again with other points and dashes. */
 static const char *const colours[] = {
 	"#1b4f72", "#1b9e77", "#7570b3", "#e7298a", "#66a61e", "#666666",
 	"#5dade2", "#8d6e63",
 };
+static const char *const oranges[] = {
+	"#d95f02", "#f39c12", "#b03a2e", "#f5b041", "#784212",
+};
 #define COLOURS (sizeof colours / sizeof *colours)
+#define ORANGES (sizeof oranges / sizeof *oranges)
+
+static void style_lines(const char *const *sides, unsigned count, FILE *plot)
+{
+	unsigned i, ours = 0, others = 0;
+
+	for (i = 0; i < count; i++) {
+		int is_ours = strncmp(sides[i], "peal", 4) == 0;
+		unsigned n = is_ours ? ours++ : others++;
+		unsigned again = n / (is_ours ? ORANGES : COLOURS);
+
+		fprintf(plot, "%s $side%u using 1:2:3:4 with yerrorlines "
+			"lw %s lc rgb '%s' pt %u dt %u ps 0.6 title \"%s\"",
+			i ? "," : "plot", i, is_ours ? "2.5" : "1.5",
+			is_ours ? oranges[n % ORANGES] : colours[n % COLOURS],
+			is_ours ? 7 : 5 + 4 * again, again + 1, sides[i]);
+	}
+	fputc('\n', plot);
+}
 
 static int svg_lines(const struct lines *lines, const char *directory,
 		     const char *name)
@@ -271,26 +402,25 @@ static int svg_lines(const struct lines *lines, const char *directory,
 
 	if (!count)
 		return -1;
-	plot = start_plot(directory, name, lines->title, 420);
+	plot = start_plot(directory, name, lines->from, lines->title,
+			  count > 8 ? 560 : 420);
 	if (!plot)
 		return -1;
-	fprintf(plot, "set xlabel '%s'\nset logscale x 2\nset logscale y\nset ylabel "
-		"'CPU, ns/op, of each side the cheapest variant'\n"
-		"set key outside right noenhanced\n", lines->axis);
+	/* Round tens would leave most of it empty. */
+	fprintf(plot, "set xlabel '%s'\nset logscale x 2\nset logscale y\n"
+		"set yrange [] noextend\nset autoscale yfix\n"
+		"set offsets graph 0.02, graph 0.02, graph 0.05, graph 0.05\n"
+		"set ytics add ('20' 20, '50' 50, '200' 200, '500' 500, "
+		"'2000' 2000, '5000' 5000, '20000' 20000, '50000' 50000)\n"
+		"set ylabel 'CPU, ns/op, of each side the cheapest variant'\n"
+		"set key outside right noenhanced spacing 1.1\n",
+		lines->axis);
 	for (i = 0; i < count; i++) {
 		fprintf(plot, "$side%u << end\n", i);
 		side_points(lines, sides[i], plot);
 		fprintf(plot, "end\n");
 	}
-	for (i = 0; i < count; i++) {
-		int ours = strncmp(sides[i], "peal", 4) == 0;
-
-		fprintf(plot, "%s $side%u using 1:2:3:4 with yerrorlines "
-			"lw %s lc rgb '%s' pt 7 ps 0.5 title \"%s\"",
-			i ? "," : "plot", i, ours ? "3" : "1.5",
-			ours ? "#d95f02" : colours[i % COLOURS], sides[i]);
-	}
-	fputc('\n', plot);
+	style_lines(sides, count, plot);
 	return pclose(plot) == 0 ? 0 : -1;
 }
 

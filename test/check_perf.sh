@@ -301,7 +301,23 @@ grep -q 'n/a: ' "$work/text/report.md" || echo 'no reasons' >> "$work/bad"
 grep -q '| kernel |' "$work/text/report.md" || echo 'no kernel' >> "$work/bad"
 nothing report_has_bars_rows_reasons_and_the_machine "$work/bad"
 
+# A side that is dear, and one that has no number, are not left out.
+"$perf" file $short $on_file --depth 4 --open buffered --batch 1 \
+	--buffers plain,registered --flags coop,defer --files all \
+	--side bare,peal,threads,fio --rings 2 --csv "$work/many"
+"$perf" report --text --out "$work/text2" "$work/many" > "$work/log" 2>&1
+awk '/^```/ { inside = !inside } inside && /^(bare|peal|threads|fio) /' \
+	"$work/text2/report.md" > "$work/bars"
+same report_has_a_bar_or_a_reason_for_each_side \
+	"$(cut -d ' ' -f 1 "$work/bars" | sort -u | xargs)" \
+	'bare fio peal threads'
+same report_says_why_a_side_has_no_bar \
+	"$(grep -c 'n/a: fio is ' "$work/bars")" 1
+
 if command -v gnuplot > /dev/null; then
+	"$perf" report --out "$work/svg2" "$work/many" > "$work/log" 2>&1
+	same picture_says_why_a_side_has_no_bar \
+		"$(grep -c 'n/a: fio is ' "$work/svg2/bars-0-0.svg")" 1
 	"$perf" report --out "$work/svg" "$work/nop" > "$work/log" 2>&1
 	grep -o '([a-z0-9-]*\.svg)' "$work/svg/report.md" | tr -d '()' |
 		while read -r plot; do
