@@ -176,7 +176,7 @@ $(fuzz): $(call obj,$(fuzz_src)) $(lib)
 	$(Q)$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS)
 
 # peal-nbd in the simulated world: all of it but what speaks to the real one.
-# Its mutants have a bug each, which some seed must find.
+# Its mutants have a bug each, in it or in the world, which some seed must find.
 nbd_sim_src := $(wildcard test/nbd_sim/*.c) $(filter-out \
 	$(addprefix examples/nbd/,main.c listen.c process.c log.c options.c), \
 	$(wildcard examples/nbd/*.c))
@@ -188,11 +188,12 @@ $(nbd_sim): $(call obj,$(nbd_sim_src)) $(lib)
 	$(call say,LD,$@)
 	$(Q)$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS)
 
+mutated = $(wildcard $(addsuffix /$(basename $1).c,examples/nbd shim))
 $(BUILD)/mutants/%: test/nbd_sim/mutants/%.sed $(nbd_sim)
 	@mkdir -p $(@D)
 	$(call say,CC,$@)
-	$(Q)sed -f $< examples/nbd/$(basename $*).c > $@.c
-	$(Q)! cmp -s $@.c examples/nbd/$(basename $*).c
+	$(Q)sed -f $< $(call mutated,$*) > $@.c
+	$(Q)! cmp -s $@.c $(call mutated,$*)
 	$(Q)$(CC) $(ALL_CFLAGS) -Iexamples/nbd -c -o $@.o $@.c
 	$(Q)$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $@.o $(filter-out \
 		$(BUILD)/obj/examples/nbd/$(basename $*).o, \

@@ -21,6 +21,7 @@
 #define SIM_SECTOR	512u
 #define SIM_NAME	32u
 #define SIM_CHUNK	128u		/* ops that are allocated at once */
+#define SIM_FAIL	PEAL_SIM_FAULTS	/* peal_sim_fail()'s, in the record */
 #define SIM_FDS		65536u		/* a node's descriptors at most */
 
 struct sim_file;

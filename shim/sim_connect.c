@@ -150,6 +150,7 @@ static void answer(struct sim_packet *question, enum sim_packet_kind kind)
 	if (!packet)
 		return;		/* it asks again */
 	packet->from_node = question->to_node;
+	packet->boots = packet->from_node->boots;
 	peal__sim_packet_send(packet, peal__sim_net_delay(question->to_node,
 					      question->from->node));
 }
@@ -171,14 +172,22 @@ void peal__sim_asked(struct sim_packet *packet)
 		answer(packet, PACKET_YES);
 }
 
+/* From a machine that has crashed since, whatever its next boot has said. */
+static int is_of_the_dead(const struct sim_packet *packet)
+{
+	return packet->kind == PACKET_YES &&
+	       (!packet->to->peer ||
+		packet->boots != packet->from_node->boots);
+}
+
 void peal__sim_answered(struct sim_packet *packet)
 {
 	struct sim_sock *sock = packet->to;
 
 	if (sock->state != SOCK_CONNECTING || sock->closed || sock->reset)
 		return;
-	if (packet->kind == PACKET_YES && !sock->peer)
-		return;		/* from a machine that has crashed since */
+	if (is_of_the_dead(packet))
+		return;
 	peal__sim_event_remove(sock->node->world, &sock->retry);
 	if (packet->kind == PACKET_NO) {
 		peal__sim_sock_fail(sock, -ECONNREFUSED);

@@ -7,7 +7,7 @@
 #include <string.h>
 #include "shim/sim.h"
 
-static const char *const names[PEAL_SIM_FAULTS] = {
+static const char *const names[] = {
 	[PEAL_SIM_SHORT] = "short",
 	[PEAL_SIM_EINTR] = "eintr",
 	[PEAL_SIM_EAGAIN] = "eagain",
@@ -36,6 +36,7 @@ static const char *const names[PEAL_SIM_FAULTS] = {
 	[PEAL_SIM_REFUSE] = "refuse",
 	[PEAL_SIM_CRASH] = "crash",
 	[PEAL_SIM_NO_BUFFER] = "no_buffer",
+	[SIM_FAIL] = "fail",
 };
 
 const char *peal__sim_fault_name(unsigned kind)

@@ -100,6 +100,7 @@ struct sim_packet {
 	struct peal_sim_node *from_node, *to_node;
 	struct sim_addr source, target;
 	struct sim_rights *rights;
+	uint64_t boots;			/* of the node that answers */
 	uint32_t len, at;
 	uint8_t data[];
 };

@@ -322,8 +322,7 @@ static int refused(struct peal_sim_node *node, const struct peal__sqe *sqe)
 	struct sim_fail *fail = &node->fail[sqe->opcode];
 
 	if (fail->left && --fail->left == 0) {
-		node->did[PEAL_SIM_EINTR] += fail->error == -EINTR;
-		peal__sim_tell(node, SIM_FAULT, PEAL_SIM_EINTR, sim_told_fd(sqe),
+		peal__sim_tell(node, SIM_FAULT, SIM_FAIL, sim_told_fd(sqe),
 			       fail->error, sqe->user_data);
 		return fail->error;
 	}

@@ -174,6 +174,26 @@ BARE_TEST(segment_takes_the_time_that_was_set)
 	end();
 }
 
+/* Then it is sent again. */
+BARE_TEST(lost_segment_comes_later)
+{
+	struct end got = { 0 }, sent = { 0 };
+	uint64_t start;
+	char buf[4];
+	int fds[2];
+
+	begin(1);
+	make_stream(fds);
+	peal_sim_fault_at(left_node, PEAL_SIM_LOSS, 1);
+	start = peal_sim_now(world);
+	peal_send(left, fds[0], "data", 4, 0, 0, on_end, &sent);
+	peal_recv(right, fds[1], buf, 4, 0, 0, on_end, &got);
+	ck_result(wait_for(&got), 4);
+	ck_assert_uint_ge(peal_sim_now(world) - start, 200 * PEAL_MS);
+	ck_assert_uint_lt(peal_sim_now(world) - start, 210 * PEAL_MS);
+	end();
+}
+
 BARE_TEST(cut_way_holds_a_stream_until_it_is_mended)
 {
 	struct end got = { 0 }, sent = { 0 };
@@ -373,6 +393,34 @@ BARE_TEST(stream_is_with_one_boot_of_a_server_only)
 	}
 	ck_assert_uint_gt(first, 0);
 	ck_assert_uint_gt(second, 0);
+}
+
+/* It is on its way while the server crashes, and comes when the next boot has
+ * the connection in its queue. */
+BARE_TEST(answer_of_a_boot_that_is_gone_is_not_taken)
+{
+	struct server server = { 0 };
+	struct end connected;
+	uint64_t start;
+	int fd;
+
+	begin(1);
+	close_ring(right);
+	right = NULL;
+	peal_sim_program(right_node, start_server, stop_server, &server);
+	peal_sim_run(world, peal_sim_now(world) + PEAL_S);
+	peal_sim_latency(right_node, PEAL_SIM_NET, PEAL_S + PEAL_S / 2,
+			 PEAL_S + PEAL_S / 2);
+	connect_left(&fd, &connected);
+	start = peal_sim_now(world);
+	peal_sim_run(world, start + 100 * PEAL_MS);
+	peal_sim_crash(right_node, PEAL_MS);
+	peal_sim_run(world, start + 2 * PEAL_S);
+	ck_assert(!connected.done);
+	peal_sim_run(world, start + 3 * PEAL_S);
+	ck_assert(connected.done);
+	ck_result(connected.result, 0);
+	end();
 }
 
 /* --- datagrams ----------------------------------------------------------- */

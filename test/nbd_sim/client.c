@@ -12,11 +12,14 @@
 
 #define PATIENCE_NS	(60 * PEAL_S)	/* a stuck disk takes half of it */
 #define LOOK_NS		(20 * PEAL_MS)
+#define PRESENT_NS	(20 * PEAL_US)	/* what was on the client's side */
 
 static struct client {
 	peal_fd fd;
 	enum { DOWN, CONNECTING, GREETING, EXPORT, RUNNING, CLOSING } state;
 	int sending, receiving;
+	int sure;			/* nothing can have gone wrong */
+	uint64_t life;			/* of the server it talks to */
 	struct sim_request requests[DEPTH];
 	struct sim_request *queue, *queue_last;	/* to be sent */
 	struct sim_request *reading;		/* its data is arriving */
@@ -46,10 +49,19 @@ static void later(struct client *client, uint64_t ns)
 
 /* --- losing the server -------------------------------------------------- */
 
+/* Without trouble a server that runs greets who has connected to it. */
+static void check_greeting(const struct client *client, int64_t error)
+{
+	if (client->state == GREETING && error == -ETIMEDOUT && client->sure &&
+	    client->life == node_crashes())
+		broken("a connection was made, and no server knows of it");
+}
+
 static void lose(struct client *client, const char *why, int64_t error)
 {
 	if (client->state == CLOSING || client->state == DOWN)
 		return;
+	check_greeting(client, error);
 	tell("client %d: %s: %s", (int)(client - clients), why,
 	     error < 0 ? peal_strerror(error) : "");
 	client->state = CLOSING;
@@ -275,6 +287,10 @@ static void on_connected(struct peal_ring *where,
 		lose(client, "connect", done->result);
 		return;
 	}
+	if (node_down_ns() > PRESENT_NS)
+		broken("a server without power has taken a connection");
+	client->life = node_crashes();
+	client->sure = model_is_quiet();
 	client->state = GREETING;
 	expect(client, 18);
 }

@@ -60,6 +60,11 @@ void model_quiet(void)
 	quiet = 1;
 }
 
+int model_is_quiet(void)
+{
+	return quiet;
+}
+
 /* --- contents ---------------------------------------------------------- */
 
 static uint64_t word_of(uint64_t id, uint32_t sector, unsigned word)

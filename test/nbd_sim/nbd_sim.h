@@ -55,6 +55,7 @@ void model_answered(struct sim_request *request, uint32_t error,
 void model_unanswered(struct sim_request *request);
 void model_crashed(void);
 void model_quiet(void);		/* no more writes: only what settles */
+int model_is_quiet(void);
 int model_is_settled(void);	/* every sector is known and durable */
 void model_check_all(const uint8_t *bytes); /* the file at the end */
 
@@ -65,6 +66,7 @@ uint64_t clients_answers(void);
 /* node.c */
 struct peal_sim_node *node_begin(struct peal_sim *world);
 uint64_t node_crashes(void);
+uint64_t node_down_ns(void);	/* how long it has been; 0: it is up */
 
 /* world.c: 0: it held; else 1, and what it said is on standard error. */
 struct outcome {

@@ -16,7 +16,8 @@
 
 static struct server server;
 static int running;
-static uint64_t crashes;
+static uint64_t crashes, down_since;
+static struct peal_sim *world;
 
 static const struct options options = {
 	.file = "/disk",
@@ -164,6 +165,7 @@ static void boot(struct peal_sim_node *node, void *ctx)
 	int rc;
 
 	(void)ctx;
+	down_since = 0;
 	memset(&server, 0, sizeof server);
 	server.options = &options;
 	rc = server_open(&server);
@@ -181,6 +183,7 @@ static void halt(struct peal_sim_node *node, void *ctx)
 	(void)node;
 	(void)ctx;
 	crashes++;
+	down_since = peal_sim_now(world);
 	if (running && peal_ring_close(server.ring, 0) < 0)
 		broken("the ring of a dead node is not closed");
 	running = 0;
@@ -193,12 +196,18 @@ uint64_t node_crashes(void)
 	return crashes;
 }
 
-struct peal_sim_node *node_begin(struct peal_sim *world)
+uint64_t node_down_ns(void)
 {
-	struct peal_sim_node *node = peal_sim_node(world, "server");
+	return down_since ? peal_sim_now(world) - down_since : 0;
+}
+
+struct peal_sim_node *node_begin(struct peal_sim *in)
+{
+	struct peal_sim_node *node = peal_sim_node(in, "server");
 	uint8_t *zeroes = calloc(SECTORS, SECTOR);
 
-	crashes = 0;
+	world = in;
+	crashes = down_since = 0;
 	if (!node || !zeroes ||
 	    peal_sim_put_file(node, "/disk", zeroes, SECTORS * SECTOR) < 0)
 		broken("no memory");
