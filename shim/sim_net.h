@@ -122,8 +122,6 @@ void peal__sim_packet_arrived(struct sim_packet *packet);
 
 struct sim_sock *peal__sim_sock_new(struct peal_sim_node *node, int family,
 			      int type);
-/* Its open file; NULL: no memory, and the socket is gone. */
-struct sim_file *peal__sim_sock_open(struct sim_sock *sock, int flags);
 void peal__sim_sock_hold(struct sim_sock *sock);
 void peal__sim_sock_drop(struct sim_sock *sock);
 void peal__sim_sock_pair(struct sim_sock *a, struct sim_sock *b);
@@ -160,6 +158,12 @@ static inline int sim_is_pipe(const struct sim_file *file)
 	return file->kind == SIM_SOCK && file->sock->type == SIM_PIPE;
 }
 
+/* --- sim_sock.c ---------------------------------------------------------- */
+
+int64_t peal__sim_socket(struct sim_op *op);
+/* Its open file; NULL: no memory, and the socket is gone. */
+struct sim_file *peal__sim_sock_open(struct sim_sock *sock, int flags);
+
 /* --- sim_connect.c ------------------------------------------------------- */
 
 int64_t peal__sim_connect(struct sim_op *op);
@@ -168,7 +172,7 @@ void peal__sim_asked(struct sim_packet *packet);
 void peal__sim_answered(struct sim_packet *packet);
 void peal__sim_listener_close(struct sim_sock *sock);
 
-/* --- sim_stream.c, sim_message.c ----------------------------------------- */
+/* --- sim_stream.c, sim_message.c, sim_transfer.c ------------------------- */
 
 /* Bytes that can be sent now; SIM_WAIT; an error. */
 int64_t peal__sim_stream_room(struct sim_sock *sock);
@@ -182,6 +186,14 @@ int peal__sim_stream_append(struct sim_sock *sock, const void *buf,
 void peal__sim_stream_end(struct sim_sock *sock); /* sends the end, once */
 int64_t peal__sim_message_send(struct sim_sock *sock, const struct iovec *parts,
 			 size_t count, const struct sim_addr *to);
+int64_t peal__sim_message_receive(struct sim_sock *sock,
+				  const struct iovec *parts, size_t count,
+				  unsigned flags, struct msghdr *msg);
+/* A recvmsg's header: of packet, or of a stream (NULL). cut: MSG_TRUNC. */
+void peal__sim_header_end(struct sim_sock *sock,
+			  const struct sim_packet *packet, struct msghdr *msg,
+			  unsigned flags, int cut);
+uint64_t peal__sim_sum(const struct iovec *parts, size_t count);
 void peal__sim_message_arrived(struct sim_packet *packet);
 int64_t peal__sim_transfer(struct sim_op *op);	/* send, recv, read, write */
 

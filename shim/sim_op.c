@@ -199,8 +199,8 @@ static int64_t try_multishot(struct sim_op *op)
 		if (rc < 0 ||
 		    peal__sim_fault(sim->node, PEAL_SIM_MULTISHOT_END))
 			return rc;
-		peal__sim_tell(sim->node, SIM_DONE, sqe->opcode, sim_told_fd(sqe), rc,
-			 sqe->user_data);
+		peal__sim_tell(sim->node, SIM_DONE, sqe->opcode,
+			       sim_told_fd(sqe), rc, sqe->user_data);
 		peal__soft_more(op->ring, sqe->user_data, (int)rc,
 				PEAL__CQE_MORE);
 		if (sqe->opcode != PEAL__OP_POLL_ADD)
@@ -399,8 +399,8 @@ void peal__sim_start(struct peal_ring *ring, const struct peal__sqe *sqe)
 	int rc;
 
 	ring->jobs[row].sqe = *sqe;
-	peal__sim_tell(sim->node, SIM_START, sqe->opcode, sim_told_fd(sqe), sqe->len,
-		 sqe->user_data);
+	peal__sim_tell(sim->node, SIM_START, sqe->opcode, sim_told_fd(sqe),
+		       sqe->len, sqe->user_data);
 	if (!op) {
 		peal__soft_complete(ring, sqe->user_data, -ENOMEM, 0);
 		return;

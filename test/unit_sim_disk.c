@@ -1,74 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /* What a simulated disk keeps, and what goes wrong on it. */
-#include "test/harness.h"
-#include "peal/sim.h"
+#include "test/sim_scene.h"
 
 #define SEEDS 60
-
-static struct peal_sim *world;
-static struct peal_sim_node *node;
-
-static void begin(uint64_t seed)
-{
-	struct peal_ring_options options = harness_options();
-
-	forget_outcomes();
-	ck_result(peal_sim_open(&world, seed, NULL), 0);
-	options.sim_node = node = peal_sim_node(world, "a");
-	options.max_ops = 64;
-	ring = open_ring(&options);
-}
-
-static void end(void)
-{
-	if (ring)
-		close_ring(ring);
-	ring = NULL;
-	peal_sim_close(world);
-}
-
-/* The power goes and comes back. */
-static void crash(void)
-{
-	peal_sim_crash(node, PEAL_FOREVER);
-	close_ring(ring);
-	ring = NULL;
-	peal_sim_boot_now(node);
-}
-
-static int open_file(const char *path, int flags)
-{
-	int64_t fd = finish(peal_open(ring, PEAL_CWD, path, flags, 0644, 0,
-				      on_done, NULL));
-
-	ck_ok(fd);
-	return (int)fd;
-}
-
-static int64_t sync_file(int fd)
-{
-	return finish(peal_sync(ring, fd, 0, on_done, NULL));
-}
 
 static int64_t rename_file(const char *from, const char *to)
 {
 	return finish(peal_rename(ring, PEAL_CWD, from, PEAL_CWD, to, 0, 0,
 				  on_done, NULL));
-}
-
-static char byte_at(const char *path, uint64_t offset)
-{
-	char c = '?';
-
-	peal_sim_get_file(node, path, &c, 1, offset);
-	return c;
-}
-
-static int exists(const char *path)
-{
-	char c;
-
-	return peal_sim_get_file(node, path, &c, 1, 0) >= 0;
 }
 
 static char page[8192];

@@ -1,37 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /* What happens to ops on a simulated ring: late ends, cancels, multishot. */
-#include "test/harness.h"
-#include "peal/sim.h"
+#include "test/sim_scene.h"
 
-static struct peal_sim *world;
-static struct peal_sim_node *node;
-
-static void begin(uint64_t seed)
+static int open_it(void)
 {
-	struct peal_ring_options options = harness_options();
-
-	forget_outcomes();
-	ck_result(peal_sim_open(&world, seed, NULL), 0);
-	options.sim_node = node = peal_sim_node(world, "a");
-	options.max_ops = 256;
-	ring = open_ring(&options);
+	return open_file("/f", O_RDWR | O_CREAT);
 }
 
-static void end(void)
+static void end_clean(void)
 {
-	close_ring(ring);
-	ring = NULL;
 	ck_assert_uint_eq(peal_sim_fds(node), 0);
-	peal_sim_close(world);
-}
-
-static int open_file(void)
-{
-	int64_t fd = finish(peal_open(ring, PEAL_CWD, "/f", O_RDWR | O_CREAT,
-				      0644, 0, on_done, NULL));
-
-	ck_ok(fd);
-	return (int)fd;
+	end();
 }
 
 BARE_TEST(ops_end_in_another_order_than_they_began)
@@ -41,7 +20,7 @@ BARE_TEST(ops_end_in_another_order_than_they_began)
 	int fd;
 
 	begin(1);
-	fd = open_file();
+	fd = open_it();
 	for (at = 0; at < 64; at++)
 		ops[at] = peal_write(ring, fd, "x", 1, at, 0, on_done, NULL);
 	for (at = 0; at < 64; at++)
@@ -50,7 +29,7 @@ BARE_TEST(ops_end_in_another_order_than_they_began)
 		turned += outcome(ops[at])->order < outcome(ops[at - 1])->order;
 	ck_assert_uint_gt(turned, 10);
 	peal_sim_close_fd(node, fd);
-	end();
+	end_clean();
 }
 
 /* An effect comes at one end of an op's time: a buffer that is used again
@@ -61,7 +40,7 @@ BARE_TEST(write_takes_its_buffer_at_its_start_or_at_its_end)
 	int fd;
 
 	begin(1);
-	fd = open_file();
+	fd = open_it();
 	for (at = 0; at < 64; at++) {
 		char buf = '1', back;
 		peal_op op = peal_write(ring, fd, &buf, 1, at, 0, on_done,
@@ -77,7 +56,7 @@ BARE_TEST(write_takes_its_buffer_at_its_start_or_at_its_end)
 	ck_assert_uint_gt(first, 10);
 	ck_assert_uint_gt(second, 10);
 	peal_sim_close_fd(node, fd);
-	end();
+	end_clean();
 }
 
 BARE_TEST(op_that_never_ends_is_named_when_the_ring_cannot_close)
@@ -91,7 +70,7 @@ BARE_TEST(op_that_never_ends_is_named_when_the_ring_cannot_close)
 
 		begin(seed);
 		other = node;
-		fd = open_file();
+		fd = open_it();
 		peal_sim_fault_at(other, PEAL_SIM_NEVER, 1);
 		ck_assert_int_gt(peal_write(ring, fd, "x", 1, 0, 0, on_done,
 					    NULL), 0);
@@ -127,7 +106,7 @@ BARE_TEST(cancel_that_comes_too_late_is_sent_again_until_it_does_not)
 			  1);
 	peal_sim_close_fd(node, fds[0]);
 	peal_sim_close_fd(node, fds[1]);
-	end();
+	end_clean();
 }
 
 static unsigned accepted;
@@ -183,7 +162,7 @@ BARE_TEST(multishot_that_ends_early_is_started_again)
 	ck_result(peal_cancel(ring, op, 0, NULL, NULL), 0);
 	finish(op);
 	peal_sim_close_fd(node, listener);
-	end();
+	end_clean();
 }
 
 SUITE("sim_op")

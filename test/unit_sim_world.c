@@ -1,18 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* A simulated world: its clock, its order, its record, crash and boot. */
-#include "test/harness.h"
-#include "peal/sim.h"
-
-static struct peal_sim *world;
-
-static struct peal_ring *ring_on(struct peal_sim_node *node)
-{
-	struct peal_ring_options options = harness_options();
-
-	options.sim_node = node;
-	options.max_ops = 256;
-	return open_ring(&options);
-}
+#include "test/sim_scene.h"
 
 static void open_world(uint64_t seed)
 {
@@ -66,8 +54,6 @@ BARE_TEST(year_of_sleeping_takes_as_many_turns_as_there_are_wakings)
 
 BARE_TEST(node_has_its_name_once_and_is_found_by_it)
 {
-	struct peal_sim_node *node;
-
 	open_world(1);
 	node = peal_sim_node(world, "a");
 	ck_assert_ptr_eq(peal_sim_node(world, "a"), node);
@@ -126,21 +112,21 @@ static void on_heard(struct peal_ring *where,
 	peal_sleep(where, PEAL_MS, 0, on_heard, program);
 }
 
-static void boot(struct peal_sim_node *node, void *ctx)
+static void boot(struct peal_sim_node *on, void *ctx)
 {
 	struct program *program = ctx;
 
-	(void)node;
+	(void)on;
 	program->boots++;
 	ck_result(peal_ring_open(&program->ring, NULL), 0);
 	peal_sleep(program->ring, PEAL_MS, 0, on_heard, program);
 }
 
-static void halt(struct peal_sim_node *node, void *ctx)
+static void halt(struct peal_sim_node *on, void *ctx)
 {
 	struct program *program = ctx;
 
-	(void)node;
+	(void)on;
 	program->halts++;
 	ck_result(peal_sleep(program->ring, 1, 0, NULL, NULL), -EHOSTDOWN);
 	ck_result(peal_ring_close(program->ring, 0), 0);
@@ -150,7 +136,6 @@ static void halt(struct peal_sim_node *node, void *ctx)
 BARE_TEST(crash_stops_the_program_and_boot_starts_it_again)
 {
 	struct program program = { 0 };
-	struct peal_sim_node *node;
 
 	open_world(1);
 	node = peal_sim_node(world, "a");
@@ -222,7 +207,6 @@ BARE_TEST(ring_on_a_node_that_is_down_is_not_opened)
 
 BARE_TEST(nth_op_of_a_kind_fails_and_no_other)
 {
-	struct peal_sim_node *node;
 	int64_t results[3];
 	int fd, i;
 
@@ -252,8 +236,7 @@ BARE_TEST(crash_can_be_had_at_every_start_and_end_of_an_op)
 
 	for (nth = 0, could = 1; nth <= could; nth++) {
 		struct program program = { 0 };
-		struct peal_sim_node *node;
-
+	
 		open_world(7);
 		node = peal_sim_node(world, "a");
 		peal_sim_put_file(node, "/f", "data", 4);
