@@ -46,8 +46,10 @@ static void in_child(void)
 {
 	struct peal_ring *ring;
 
-	for (ring = all; ring; ring = ring->list_next)
+	for (ring = all; ring; ring = ring->list_next) {
 		ring->owner = &forked;
+		ring->post_open = 0;
+	}
 	all = NULL;
 	pthread_mutex_unlock(&lock);
 }
@@ -129,9 +131,4 @@ _Noreturn void peal__not_yours(const struct peal_ring *ring, const char *op)
 		why = "this process is a fork; the ring belongs to its "
 		      "parent: open one here";
 	peal__must_fail(__FILE__, __LINE__, "owner == this thread", why, op);
-}
-
-int peal__ring_is_foreign(const struct peal_ring *ring)
-{
-	return !ring->owner || ring->owner == &forked;
 }

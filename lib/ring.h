@@ -36,10 +36,10 @@ struct peal__zc {
 };
 
 struct peal__post {
-	_Atomic uint64_t turn;	/* whose turn the cell is: see post.c */
+	_Atomic uint32_t number; /* of the post in it, from 1 on: see post.c */
+	uint32_t thread;	/* that made it, for a ring that wants it */
 	peal_post_fn *fn;
 	void *ctx;
-	uint32_t thread;	/* that made it, for a ring that wants it */
 };
 
 /* ring->gate: reasons to look twice before starting an op; peal__gate_set() */
@@ -136,20 +136,23 @@ struct peal_ring {
 	struct peal_stats stats;
 	struct peal__disable disable;
 
-	/* Shared with other threads. */
+	/* Shared with other threads: a line that those who post write, one that
+	 * the ring writes, one that nobody does. See post.c. */
 	_Alignas(64) _Atomic uint64_t post_tail;
+	_Atomic uint64_t post_seen;	/* post_head when it was last read */
 	_Atomic uint32_t sleeping;
-	_Atomic uint32_t posting;	/* threads inside peal_post() */
+	_Atomic uint32_t posting;	/* threads that wake the ring */
 	_Atomic uint64_t wakes;
-	_Alignas(64) uint64_t post_head;
-	struct peal__post *posts;
+	_Alignas(64) _Atomic uint64_t post_head;
+	_Alignas(64) struct peal__post *posts;
 	uint32_t post_mask;
+	uint32_t post_open;	/* 0: closed, or this process is a fork */
 	uint32_t posts_signed;	/* by the thread: recorded, or a replay */
 
 	uint32_t rows_max;
-	struct peal__random random;	/* all zero: not seeded yet */
 	struct peal_allocator allocator;
 	char reason[256];
+	struct peal__random random;	/* all zero: not seeded yet */
 };
 
 /* table.c */
@@ -259,7 +262,14 @@ void peal__posts_close(struct peal_ring *ring);
 static inline int peal__posts_waiting(const struct peal_ring *ring)
 {
 	return atomic_load_explicit(&ring->post_tail, memory_order_seq_cst) !=
-	       ring->post_head;
+	       atomic_load_explicit(&ring->post_head, memory_order_relaxed);
+}
+
+/* Is the post of a claimed position published? */
+static inline int peal__post_is_there(const struct peal_ring *ring, uint64_t at)
+{
+	return atomic_load_explicit(&ring->posts[at & ring->post_mask].number,
+				    memory_order_acquire) == (uint32_t)at + 1;
 }
 
 /* Are there jobs whose completions can be told? */
@@ -324,7 +334,6 @@ void peal__bury(const struct peal_allocator *allocator, enum peal__yard yard,
 extern _Thread_local char peal__this_thread;
 void peal__ring_enlist(struct peal_ring *ring);
 void peal__ring_delist(struct peal_ring *ring);
-int peal__ring_is_foreign(const struct peal_ring *ring);
 /* What has lain there longest, to be freed now; NULL: there is room. */
 void *peal__grave_add(enum peal__yard yard, void *closed);
 _Noreturn void peal__not_yours(const struct peal_ring *ring, const char *op);

@@ -237,8 +237,7 @@ static uint64_t note_posts(struct peal_ring *ring, struct record *record)
 			&ring->posts[at & ring->post_mask];
 		struct record_post post = { 0 };
 
-		if (atomic_load_explicit(&cell->turn, memory_order_acquire) !=
-		    at + 1)
+		if (!peal__post_is_there(ring, at))
 			break;
 		post.fn = peal__record_value((void *)(uintptr_t)cell->fn);
 		post.ctx = peal__record_value(cell->ctx);

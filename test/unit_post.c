@@ -84,10 +84,11 @@ SCRIPT_TEST(positions_wrap_at_the_end_of_64_bits)
 	/* As after 2^64 - 8 posts. */
 	ring->post_head = UINT64_MAX - 7;
 	atomic_store(&ring->post_tail, UINT64_MAX - 7);
+	atomic_store(&ring->post_seen, UINT64_MAX - 7);
 	for (at = 0; at < 16; at++) {
-		uint64_t position = UINT64_MAX - 7 + at;
+		uint32_t number = UINT32_MAX - 7 - 16 + at + 1;
 
-		atomic_store(&ring->posts[position & 15].turn, position);
+		atomic_store(&ring->posts[(at + 8) & 15].number, number);
 	}
 	for (at = 0; at < 16; at++)
 		ck_result(post(at), 0);
@@ -156,7 +157,7 @@ SCRIPT_TEST(claimed_cell_that_is_not_published_is_waited_for)
 	ck_assert_uint_eq(script.waits, 0);
 	cell->fn = note;
 	cell->ctx = (void *)(uintptr_t)1;
-	atomic_store(&cell->turn, position + 1);
+	atomic_store(&cell->number, (uint32_t)position + 1);
 	ck_assert_int_eq(script_turn(), 2);
 	ck_assert_uint_eq(ran[0], 1);
 	ck_assert_uint_eq(ran[1], 2);
