@@ -24,6 +24,7 @@ static void start_close(struct peal_ring *ring, const struct peal__sqe *sqe)
 {
 	struct stat st;
 
+	peal__watch_forget(ring, sqe->fd);
 	peal__watch_keep(ring, sqe->fd);
 	if (fstat(sqe->fd, &st) == 0 && S_ISREG(st.st_mode)) {
 		struct peal__job *job = peal__soft_job(ring, sqe->user_data);
@@ -98,7 +99,8 @@ static int wait_and_retry(struct peal_ring *ring, uint64_t timeout_ns)
 		if (events[i].data.u64 == (uint64_t)epoll->wake_fd)
 			take_wake(epoll);
 		else
-			peal__watch_retry(ring, (int)events[i].data.u64);
+			peal__watch_edge(ring, (int)events[i].data.u64,
+					 events[i].events);
 	}
 	return count < 0 ? count : 0;
 }

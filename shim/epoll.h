@@ -5,10 +5,17 @@
 
 #include "lib/soft.h"
 
+/* Does a short receive say that there is no more? */
+enum watch_stream { STREAM_UNKNOWN, STREAM_TCP, STREAM_NOT };
+
 struct peal__watch {
 	struct peal__jobs held;
 	uint32_t mask;		/* what epoll was asked for */
 	uint8_t paused;		/* a multishot op waits for room */
+	uint8_t stream;		/* enum watch_stream */
+	uint8_t loud;		/* an edge told of more than data */
+	uint8_t dry;		/* the last receive was short */
+	uint8_t shorts;		/* such receives, up to LEARN_AFTER */
 	int32_t paused_next;	/* the next such descriptor */
 	uint8_t copy;		/* closed by the user; close it after the last */
 };
@@ -30,11 +37,13 @@ struct peal__epoll {
 /* Tries an entry; holds it when it has to wait. */
 void peal__watch_start(struct peal_ring *ring, const struct peal__sqe *sqe);
 /* After an edge: everything held there that can go on, in order. */
-void peal__watch_retry(struct peal_ring *ring, int fd);
+void peal__watch_edge(struct peal_ring *ring, int fd, uint32_t events);
 /* Multishot ops that had no room for their completions. */
 void peal__watch_resume(struct peal_ring *ring);
 /* 0, -ENOENT or -EALREADY. */
 int peal__watch_cancel(struct peal_ring *ring, uint64_t target);
+/* What was seen of the descriptor is of no use any more. */
+void peal__watch_forget(struct peal_ring *ring, int fd);
 /* The descriptor is going to be closed: ops held on it move to a copy. */
 void peal__watch_keep(struct peal_ring *ring, int fd);
 

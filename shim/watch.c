@@ -15,11 +15,20 @@
  * those that waited on the old one are orphans then, which only a cancel ends,
  * as with io_uring. A descriptor closed through the ring stays open as a copy
  * while ops are held on it.
+ *
+ * A receive on TCP that got less than it had room for has taken all there was,
+ * so the next one is held without a try: telling epoll finds out if that is
+ * wrong, and then its edge comes at once. A multishot one is not told to epoll
+ * again; it does without the try that only says "no more" while no edge has told
+ * of an end, an error or urgent data. Other sockets end a receive early: with a
+ * datagram, at a descriptor that was passed, at the end of a record.
  */
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <sys/epoll.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <sys/socket.h>
 #include <unistd.h>
 #include "shim/epoll.h"
@@ -30,6 +39,8 @@
 enum { LANE_IN, LANE_OUT, LANE_ASIDE, LANES };
 
 #define MOST_IN_A_ROW 32	/* completions of one multishot op */
+#define LEARN_AFTER 4		/* short receives: before, it does not pay */
+#define LOUD (EPOLLRDHUP | EPOLLHUP | EPOLLERR | EPOLLPRI)
 
 static int is_aside(const struct peal__sqe *sqe)
 {
@@ -74,6 +85,8 @@ static int tell_epoll(struct peal__epoll *epoll, int fd)
 	if (errno != ENOENT)
 		return -errno;
 	/* Another file than the one that was watched under this number. */
+	watch->stream = STREAM_UNKNOWN;
+	watch->loud = watch->shorts = 0;
 	if (watch->held.first) {
 		struct peal__job *job;
 
@@ -148,21 +161,75 @@ static void pause_watch(struct peal__epoll *epoll, int fd)
 	epoll->paused_last = fd;
 }
 
+static int is_plain_recv(const struct peal__epoll *epoll,
+			 const struct peal__sqe *sqe)
+{
+	return sqe->opcode == PEAL__OP_RECV && !sqe->op_flags &&
+	       (uint32_t)sqe->fd < epoll->watch_count;
+}
+
+static int is_tcp(struct peal__watch *watch, int fd)
+{
+	int protocol = 0;
+	socklen_t len = sizeof protocol;
+	char layer[16] = "";
+
+	if (watch->shorts < LEARN_AFTER)
+		return 0;
+	if (watch->stream == STREAM_UNKNOWN) {
+		watch->stream = STREAM_NOT;
+		getsockopt(fd, SOL_SOCKET, SO_PROTOCOL, &protocol, &len);
+		len = sizeof layer;
+		if (protocol == IPPROTO_TCP &&
+		    getsockopt(fd, IPPROTO_TCP, TCP_ULP, layer, &len) == 0 &&
+		    !layer[0])
+			watch->stream = STREAM_TCP;
+	}
+	return watch->stream == STREAM_TCP;
+}
+
+/* Would one more try of a multishot receive find nothing? One that is not held
+ * yet is told to epoll, which looks. */
+static int is_drained(struct peal__epoll *epoll, const struct peal__job *job)
+{
+	struct peal__watch *watch;
+
+	if (!is_plain_recv(epoll, &job->sqe))
+		return 0;
+	watch = &epoll->watches[job->sqe.fd];
+	return watch->dry && (job->held == HELD_NOT ||
+			      (!watch->loud && is_tcp(watch, job->sqe.fd)));
+}
+
+static int try_now(struct peal__epoll *epoll, struct peal__sqe *sqe,
+		   int64_t *progress)
+{
+	int rc = peal__ready_try(sqe, progress, epoll->how);
+
+	if (is_plain_recv(epoll, sqe)) {
+		struct peal__watch *watch = &epoll->watches[sqe->fd];
+
+		watch->dry = rc > 0 && (uint32_t)rc < sqe->len;
+		watch->shorts += watch->dry && watch->shorts < LEARN_AFTER;
+	}
+	return rc;
+}
+
 /* One attempt, into a buffer of the entry's group if it has one. */
 static int try_entry(struct peal_ring *ring, struct peal__job *job,
 		     uint32_t *flags)
 {
-	const struct peal__epoll *epoll = ring->engine_state;
+	struct peal__epoll *epoll = ring->engine_state;
 	struct peal__sqe once;
 	int rc;
 
 	*flags = 0;
 	if (!(job->sqe.flags & PEAL__SQE_BUFFER_SELECT))
-		return peal__ready_try(&job->sqe, &job->result, epoll->how);
+		return try_now(epoll, &job->sqe, &job->result);
 	rc = peal__buffer_take(ring, &job->sqe, &once);
 	if (rc < 0)
 		return rc;
-	rc = peal__ready_try(&once, &job->result, epoll->how);
+	rc = try_now(epoll, &once, &job->result);
 	return peal__buffer_used(ring, &once, rc, flags);
 }
 
@@ -198,7 +265,8 @@ static int try_multishot(struct peal_ring *ring, struct peal__job *job,
 		if (rc >= 0)
 			peal__soft_more(ring, job->sqe.user_data, rc,
 					*flags | PEAL__CQE_MORE);
-	} while (rc >= 0 && job->sqe.opcode != PEAL__OP_POLL_ADD);
+	} while (rc >= 0 && job->sqe.opcode != PEAL__OP_POLL_ADD &&
+		 !is_drained(epoll, job));
 	return rc >= 0 ? READY_WAIT : rc;
 }
 
@@ -211,6 +279,17 @@ static int try_once(struct peal_ring *ring, struct peal__job *job,
 	return try_entry(ring, job, flags);
 }
 
+/* A multishot poll is told by epoll alone, or it would hear of what is there
+ * now twice. A receive where there was nothing left finds nothing. */
+static int is_left_to_epoll(struct peal__epoll *epoll,
+			    const struct peal__sqe *sqe)
+{
+	if (sqe->opcode == PEAL__OP_POLL_ADD)
+		return peal__soft_multishot(sqe);
+	return is_plain_recv(epoll, sqe) && epoll->watches[sqe->fd].dry &&
+	       is_tcp(&epoll->watches[sqe->fd], sqe->fd);
+}
+
 void peal__watch_start(struct peal_ring *ring, const struct peal__sqe *sqe)
 {
 	struct peal__job *job = peal__soft_job(ring, sqe->user_data);
@@ -220,9 +299,7 @@ void peal__watch_start(struct peal_ring *ring, const struct peal__sqe *sqe)
 	job->sqe = *sqe;
 	job->result = 0;
 	job->held = HELD_NOT;
-	/* A multishot poll is told by epoll alone, or it would hear of what
-	 * is there now twice. */
-	rc = peal__soft_multishot(sqe) && sqe->opcode == PEAL__OP_POLL_ADD
+	rc = is_left_to_epoll(ring->engine_state, sqe)
 		     ? READY_WAIT : try_once(ring, job, &flags);
 	if (rc == READY_WAIT) {
 		rc = hold(ring, job);
@@ -275,7 +352,7 @@ static int retry_job(struct peal_ring *ring, struct peal__job *job)
 	return 1;
 }
 
-void peal__watch_retry(struct peal_ring *ring, int fd)
+static void retry(struct peal_ring *ring, int fd)
 {
 	struct peal__epoll *epoll = ring->engine_state;
 	struct peal__job *job = epoll->watches[fd].held.first, *next;
@@ -292,6 +369,15 @@ void peal__watch_retry(struct peal_ring *ring, int fd)
 	drop_copy(epoll, fd);
 }
 
+void peal__watch_edge(struct peal_ring *ring, int fd, uint32_t events)
+{
+	struct peal__epoll *epoll = ring->engine_state;
+
+	if (events & LOUD)
+		epoll->watches[fd].loud = 1;
+	retry(ring, fd);
+}
+
 void peal__watch_resume(struct peal_ring *ring)
 {
 	struct peal__epoll *epoll = ring->engine_state;
@@ -303,7 +389,7 @@ void peal__watch_resume(struct peal_ring *ring)
 		epoll->paused_first = epoll->watches[fd].paused_next;
 		epoll->watches[fd].paused = 0;
 		epoll->paused--;
-		peal__watch_retry(ring, fd);
+		retry(ring, fd);
 	}
 }
 
@@ -324,6 +410,16 @@ int peal__watch_cancel(struct peal_ring *ring, uint64_t target)
 			    keeps ? (int)job->result : -ECANCELED, 0);
 	drop_copy(epoll, fd);
 	return 0;
+}
+
+void peal__watch_forget(struct peal_ring *ring, int fd)
+{
+	struct peal__epoll *epoll = ring->engine_state;
+
+	if ((uint32_t)fd >= epoll->watch_count)
+		return;
+	epoll->watches[fd].dry = epoll->watches[fd].shorts = 0;
+	epoll->watches[fd].stream = STREAM_UNKNOWN;
 }
 
 void peal__watch_keep(struct peal_ring *ring, int fd)

@@ -351,4 +351,190 @@ BARE_TEST(wait_without_epoll_pwait2_is_ended_by_a_descriptor)
 	end();
 }
 
+/* --- receives that were short ---------------------------------------------- */
+
+static int tcp[2];
+
+static void say(const void *text, size_t len, int flags)
+{
+	ck_assert_int_eq((int)send(tcp[1], text, len, flags), (int)len);
+}
+
+static int64_t hear(void)
+{
+	return finish(peal_recv(own, tcp[0], buf, sizeof(buf), 0, 0, on_done,
+				NULL));
+}
+
+/* So many that the engine has learnt what it is. */
+static void talk(void)
+{
+	unsigned i;
+
+	open_with(NULL, 0);
+	ck_assert_int_eq(make_tcp_pair(AF_INET, tcp), 0);
+	for (i = 0; i < 6; i++) {
+		peal_op op = peal_recv(own, tcp[0], buf, sizeof(buf), 0, 0,
+				       on_done, NULL);
+
+		turn();
+		say("text", 4, 0);
+		ck_result(finish(op), 4);
+	}
+	ck_assert(epoll()->watches[tcp[0]].dry);
+}
+
+BARE_TEST(receive_behind_a_short_one_is_not_tried_and_misses_nothing)
+{
+	struct peal_stats before = { .size = sizeof(before) }, after = before;
+	peal_op op;
+
+	talk();
+	ck_assert_int_eq(epoll()->watches[tcp[0]].stream, STREAM_TCP);
+	say("more", 4, 0);
+	peal_ring_stats(own, &before);
+	op = peal_recv(own, tcp[0], buf, sizeof(buf), 0, 0, on_done, NULL);
+	UNTIL_ON(own, finished(op));
+	peal_ring_stats(own, &after);
+	ck_assert_uint_gt(after.enters, before.enters);
+	ck_result(outcome(op)->result, 4);
+	say(buf, sizeof(buf), 0);
+	ck_result(hear(), sizeof(buf));
+	ck_assert(!epoll()->watches[tcp[0]].dry);
+	shutdown(tcp[1], SHUT_WR);
+	ck_result(hear(), 0);
+	end();
+}
+
+BARE_TEST(number_of_a_short_receive_may_mean_another_file)
+{
+	int other[2], fds[2];
+
+	talk();
+	ck_assert_int_eq(make_tcp_pair(AF_INET, other), 0);
+	ck_assert_int_eq((int)send(other[1], "new", 3, 0), 3);
+	ck_assert_int_eq(dup2(other[0], tcp[0]), tcp[0]);
+	ck_result(hear(), 3);
+	make_socketpair(SOCK_STREAM, fds);
+	ck_assert_int_eq((int)write(fds[1], "again", 5), 5);
+	ck_assert_int_eq(dup2(fds[0], tcp[0]), tcp[0]);
+	ck_result(hear(), 5);
+	ck_assert_int_eq(dup2(make_file("f", "x", 1), tcp[0]), tcp[0]);
+	ck_result(hear(), -ENOTSOCK);
+	close(tcp[0]);
+	end();
+}
+
+static struct peal_group *group;
+static char heard[256];
+static size_t heard_len;
+static int64_t ended;
+
+static void on_heard(struct peal_ring *where,
+		     const struct peal_completion *done)
+{
+	(void)where;
+	if (done->buf) {
+		memcpy(heard + heard_len, done->buf, (size_t)done->result);
+		heard_len += (size_t)done->result;
+		peal_group_give_back(group, done->buf);
+	}
+	if (!(done->flags & PEAL_MORE))
+		ended = done->result;
+}
+
+/* A multishot receive that has been short often enough. */
+static void listen_to(int fd)
+{
+	struct peal_group_options options = PEAL_GROUP_OPTIONS;
+	unsigned i;
+
+	options.count = 8;
+	options.buf_size = 64;
+	ended = 1;
+	ck_assert_int_eq(peal_group_open(own, &group, &options), 0);
+	ck_assert_int_gt(peal_recv_multishot(own, fd, group, 0, 0, on_heard,
+					     NULL), 0);
+	for (i = 0; i < 6; i++) {
+		turn();
+		say("x", 1, 0);
+		UNTIL_ON(own, heard_len == i + 1);
+	}
+	heard_len = 0;
+}
+
+static void stop_listening(void)
+{
+	peal_op op = peal_group_close(own, group, 0, on_done, NULL);
+
+	ck_result(finish(op), 0);
+	end();
+}
+
+BARE_TEST(end_that_comes_with_the_last_bytes_is_told)
+{
+	talk();
+	listen_to(tcp[0]);
+	ck_assert_int_eq(epoll()->watches[tcp[0]].stream, STREAM_TCP);
+	say("last", 4, 0);
+	shutdown(tcp[1], SHUT_WR);
+	UNTIL_ON(own, ended != 1);
+	ck_result(ended, 0);
+	ck_assert_uint_eq(heard_len, 4);
+	stop_listening();
+}
+
+BARE_TEST(urgent_byte_does_not_hide_what_is_behind_it)
+{
+	talk();
+	listen_to(tcp[0]);
+	say("ab", 2, 0);
+	say("!", 1, MSG_OOB);
+	say("cd", 2, 0);
+	UNTIL_ON(own, heard_len == 4);
+	ck_assert_mem_eq(heard, "abcd", 4);
+	say("ef", 2, 0);
+	UNTIL_ON(own, heard_len == 6);
+	shutdown(tcp[1], SHUT_WR);
+	UNTIL_ON(own, ended != 1);
+	stop_listening();
+}
+
+static void say_with_fd(char byte)
+{
+	union {
+		struct cmsghdr head;
+		char room[CMSG_SPACE(sizeof(int))];
+	} control;
+	struct iovec iov = { &byte, 1 };
+	struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1,
+			      .msg_control = &control,
+			      .msg_controllen = sizeof(control.room) };
+	int fd = 0;
+
+	memset(&control, 0, sizeof(control));
+	control.head.cmsg_level = SOL_SOCKET;
+	control.head.cmsg_type = SCM_RIGHTS;
+	control.head.cmsg_len = CMSG_LEN(sizeof(int));
+	memcpy(CMSG_DATA(&control.head), &fd, sizeof(fd));
+	ck_assert_int_eq((int)sendmsg(tcp[1], &msg, 0), 1);
+}
+
+BARE_TEST(stream_that_ends_a_receive_early_is_read_on)
+{
+	unsigned i;
+
+	open_with(NULL, 0);
+	make_socketpair(SOCK_STREAM, tcp);
+	listen_to(tcp[0]);
+	ck_assert_int_ne(epoll()->watches[tcp[0]].stream, STREAM_TCP);
+	for (i = 0; i < 5; i++)
+		say_with_fd((char)('a' + i));
+	UNTIL_ON(own, heard_len == 5);
+	ck_assert_mem_eq(heard, "abcde", 5);
+	shutdown(tcp[1], SHUT_WR);
+	UNTIL_ON(own, ended != 1);
+	stop_listening();
+}
+
 SUITE("watch")
