@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* What every measuring command does alike: options, rows, the run. */
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -42,12 +43,15 @@ void bench_usage(const struct workload *workload, FILE *out)
 		"  --seconds S     for all rows together (10)\n"
 		"  --rounds N      slices of each row (40)\n"
 		"  --latency       p50 to p99.99, from slices of their own\n"
-		"  --rate N        latency with N ops started per second, not "
-		"as fast as they end\n"
+		"%s"
 		"  --seed N        of the order of slices\n"
 		"  --csv FILE, --json FILE   \"-\": standard output, instead "
 		"of the table\n"
-		"  --quiet         no table, no progress\n");
+		"  --quiet         no table, no progress\n",
+		workload->open_loop
+			? "  --rate N        latency with N ops started per "
+			  "second, not as fast as they end\n"
+			: "");
 }
 
 static int complain(const struct bench *bench, const char *text)
@@ -60,6 +64,8 @@ static int complain(const struct bench *bench, const char *text)
 
 static int known_sides(const struct bench *bench, const char *list)
 {
+	if (!*list)
+		return 0;
 	while (*list) {
 		size_t len = strcspn(list, ",");
 		unsigned i;
@@ -134,6 +140,9 @@ static const char *set_value(struct bench *bench, const char *name,
 		wrong = set_number(&number, name, value, 3, STATS_SAMPLES);
 		bench->how.rounds = (unsigned)number;
 	} else if (strcmp(name, "rate") == 0) {
+		if (!bench->workload->open_loop)
+			return why("%s has no open loop: there is no --rate",
+				   bench->workload->name);
 		bench->how.latency = 1;
 		return set_number(&bench->how.rate, name, value, 1, 1e9);
 	} else if (strcmp(name, "seed") == 0) {
@@ -399,12 +408,34 @@ int bench_write(const struct bench *bench)
 	return failed;
 }
 
+/* What cannot be written is better known before it is measured. */
+static const char *try_outputs(const struct bench *bench)
+{
+	const char *paths[] = { bench->csv, bench->json };
+	unsigned i;
+	FILE *out;
+
+	if (paths[0] && paths[1] && strcmp(paths[0], paths[1]) == 0)
+		return why("--csv and --json cannot both be \"%s\"", paths[0]);
+	for (i = 0; i < 2; i++) {
+		if (!paths[i] || strcmp(paths[i], "-") == 0)
+			continue;
+		out = fopen(paths[i], "ae");
+		if (!out)
+			return why_errno(paths[i], -errno);
+		fclose(out);
+	}
+	return NULL;
+}
+
 int bench_measure(struct bench *bench)
 {
 	const struct workload *workload = bench->workload;
-	const char *wrong = workload->prepare ? workload->prepare() : NULL;
+	const char *wrong = try_outputs(bench);
 	int stopped;
 
+	if (!wrong && workload->prepare)
+		wrong = workload->prepare();
 	if (wrong) {
 		fprintf(stderr, "peal-perf %s: %s\n", workload->name, wrong);
 		return 1;

@@ -28,6 +28,8 @@ struct workload {
 					  * what the others are compared to */
 	const struct bench_option *options; /* ends with a NULL name, or NULL */
 
+	int open_loop;		/* its sides know slice.rate */
+
 	/* The rest may be NULL. */
 	const char *(*prepare)(void);	/* files and such; why not */
 	void (*finish)(void);
@@ -81,6 +83,10 @@ void table_print(const struct bench *bench, FILE *out);
 void csv_head(const struct workload *workload, FILE *out);
 void csv_row(const struct workload *workload, const struct row *row, FILE *out);
 void json_print(const struct bench *bench, FILE *out);
+/* Its parts, for commands that have other rows. */
+void json_environment(FILE *out);
+void json_pair(const char *before, const char *name, const char *value,
+	       FILE *out);
 /* One line on stderr, rewritten in place, if that is a terminal. */
 void progress_show(const char *what, double share, uint64_t began_ns);
 void progress_end(void);

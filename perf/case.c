@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Lists of values, and walking their product. See case.h. */
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -77,26 +78,24 @@ void case_print(const struct perf_case *at, char *to, size_t size)
 
 int case_parse_number(const char *text, uint64_t *out)
 {
+	static const char units[] = "kMG";
+	const char *unit;
 	char *end;
 	unsigned long long value;
+	unsigned shift = 0;
 
 	if (*text < '0' || *text > '9')
 		return -1;
+	errno = 0;
 	value = strtoull(text, &end, 10);
-	switch (*end) {
-	case 'G':
-		value *= 1024;
-		/* fall through */
-	case 'M':
-		value *= 1024;
-		/* fall through */
-	case 'k':
-		value *= 1024;
+	unit = *end ? strchr(units, *end) : NULL;
+	if (unit) {
+		shift = 10 * (unsigned)(unit - units + 1);
 		end++;
 	}
-	if (*end)
+	if (*end || errno || value > UINT64_MAX >> shift)
 		return -1;
-	*out = value;
+	*out = value << shift;
 	return 0;
 }
 

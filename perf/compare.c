@@ -101,6 +101,9 @@ static int compare_files(const char *a_path, const char *b_path)
 	memset(&b, 0, sizeof b);
 	if (!wrong)
 		wrong = records_load(&b, b_path);
+	if (!wrong && (!records_has(&a, "cpu_samples") ||
+		       !records_has(&b, "cpu_samples")))
+		wrong = "a file has no samples to compare: it is of conns";
 	if (wrong)
 		fprintf(stderr, "peal-perf compare: %s\n", wrong);
 	else

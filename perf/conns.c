@@ -27,7 +27,7 @@ struct idle {			/* bytes per connection, a value a round */
 
 static uint64_t counts[MOST_COUNTS] = { 10000, 100000 };
 static unsigned count_count = 2, rounds = 3;
-static const char *wanted, *csv;
+static const char *wanted, *csv, *json;
 
 static const unsigned ways[] = {
 	NET_WAY_uring, NET_WAY_uring_group, NET_WAY_uring_direct,
@@ -88,29 +88,68 @@ static void measure_once(const struct net_way *way, unsigned count,
 
 /* --- output -------------------------------------------------------------- */
 
-static void print_row(const struct net_way *way, unsigned count,
-		      const struct idle *idle, FILE *out)
+static void csv_line(const struct net_way *way, unsigned count,
+		     const struct idle *idle, FILE *out)
 {
 	struct interval heap = stats_interval(idle->heap, idle->rounds);
 	struct interval kernel = stats_interval(idle->kernel, idle->rounds);
 
-	if (csv && idle->na[0])
+	if (idle->na[0])
 		fprintf(out, "conns,%s,%u,\"%s\",,,,,,,\n", way->name, count,
 			idle->na);
-	else if (csv)
+	else
 		fprintf(out, "conns,%s,%u,\"\",%u,%.1f,%.1f,%.1f,%.0f,%.0f,"
 			"%.0f\n", way->name, count, idle->rounds, heap.median,
 			heap.low, heap.high, kernel.median, kernel.low,
 			kernel.high);
-	else if (idle->na[0])
-		fprintf(out, "%-12s %11u  n/a: %s\n", way->name, count,
-			idle->na);
-	else
-		fprintf(out, "%-12s %11u %9.0f [%.0f, %.0f]%*s %8.0f  %s\n",
-			way->name, count, heap.median, heap.low, heap.high,
-			(int)(14 - snprintf(NULL, 0, "[%.0f, %.0f]", heap.low,
-					    heap.high)), "",
-			kernel.median, way->about);
+}
+
+static void json_interval(const char *name, struct interval is, FILE *out)
+{
+	fprintf(out, ", \"%s\": {\"median\": %.1f, \"low\": %.1f, \"high\": "
+		"%.1f}", name, is.median, is.low, is.high);
+}
+
+static void json_line(const struct net_way *way, unsigned count,
+		      const struct idle *idle, FILE *out)
+{
+	static const char *before = "\n  {";
+
+	json_pair(before, "side", way->name, out);
+	before = ",\n  {";
+	fprintf(out, ", \"connections\": %u", count);
+	if (idle->na[0]) {
+		json_pair(", ", "na", idle->na, out);
+	} else {
+		fprintf(out, ", \"rounds\": %u", idle->rounds);
+		json_interval("heap_bytes",
+			      stats_interval(idle->heap, idle->rounds), out);
+		json_interval("kernel_bytes",
+			      stats_interval(idle->kernel, idle->rounds), out);
+	}
+	fputc('}', out);
+}
+
+static void table_line(const struct net_way *way, unsigned count,
+		       const struct idle *idle, FILE *out)
+{
+	struct interval heap = stats_interval(idle->heap, idle->rounds);
+	char range[64];
+
+	fprintf(out, "%-12s %11u ", way->name, count);
+	if (idle->na[0]) {
+		fprintf(out, " n/a: %s\n", idle->na);
+		return;
+	}
+	snprintf(range, sizeof range, "[%.0f, %.0f]", heap.low, heap.high);
+	fprintf(out, "%9.0f %-14s %8.0f  %s\n", heap.median, range,
+		stats_interval(idle->kernel, idle->rounds).median, way->about);
+}
+
+static void print_row(const struct net_way *way, unsigned count,
+		      const struct idle *idle, FILE *out)
+{
+	(csv ? csv_line : json ? json_line : table_line)(way, count, idle, out);
 	fflush(out);
 }
 
@@ -119,6 +158,13 @@ static void print_head(FILE *out)
 	const struct env_fact *facts;
 	unsigned i, count;
 
+	if (json) {
+		json_pair("{\n ", "workload", "conns", out);
+		fputs(",\n", out);
+		json_environment(out);
+		fputs(" \"rows\": [", out);
+		return;
+	}
 	if (!csv) {
 		fprintf(out, "memory per idle connection, bytes; TCP on "
 			"loopback, Linux %s\na message of %d bytes each way "
@@ -185,13 +231,15 @@ static void usage(FILE *out)
 	for (i = 0; i < WAYS; i++)
 		fprintf(out, " %s", net_ways[ways[i]].name);
 	fprintf(out, "\n  --rounds N          fresh servers each (3)\n"
-		"  --csv FILE          \"-\": standard output\n");
+		"  --csv FILE, or --json FILE   \"-\": standard output\n");
 }
 
 static int known_sides(const char *list)
 {
 	unsigned i;
 
+	if (!*list)
+		return 0;
 	while (*list) {
 		size_t len = strcspn(list, ",");
 
@@ -231,20 +279,27 @@ static int set_counts(const char *list)
 
 static int set(const char *name, const char *value)
 {
+	uint64_t number;
+
 	if (strcmp(name, "--connections") == 0)
 		return set_counts(value);
 	if (strcmp(name, "--side") == 0)
 		return known_sides(wanted = value);
 	if (strcmp(name, "--csv") == 0)
 		return *(csv = value) != '\0';
+	if (strcmp(name, "--json") == 0)
+		return *(json = value) != '\0';
 	if (strcmp(name, "--rounds") != 0)
 		return 0;
-	rounds = (unsigned)atoi(value);
-	return rounds >= 1 && rounds <= MOST_ROUNDS;
+	if (case_parse_number(value, &number) < 0)
+		return 0;
+	rounds = (unsigned)number;
+	return number >= 1 && number <= MOST_ROUNDS;
 }
 
 static int conns_main(int argc, char **argv)
 {
+	const char *path;
 	FILE *out = stdout;
 	int i;
 
@@ -260,8 +315,13 @@ static int conns_main(int argc, char **argv)
 		usage(stderr);
 		return 2;
 	}
-	if (csv && strcmp(csv, "-") != 0 && !(out = fopen(csv, "w"))) {
-		perror(csv);
+	path = csv ? csv : json;
+	if (csv && json) {
+		fprintf(stderr, "peal-perf conns: --csv or --json\n");
+		return 2;
+	}
+	if (path && strcmp(path, "-") != 0 && !(out = fopen(path, "we"))) {
+		perror(path);
 		return 1;
 	}
 	net_raise_files();
@@ -269,6 +329,8 @@ static int conns_main(int argc, char **argv)
 	measure_catch_signals();
 	print_head(out);
 	measure_all(out);
+	if (json)
+		fputs("\n ]\n}\n", out);
 	if (ferror(out) || (out != stdout && fclose(out) != 0))
 		return 1;
 	return measure_stop ? 130 : 0;

@@ -11,6 +11,7 @@
 #include "perf/doctor.h"
 #include "perf/env.h"
 #include "perf/measure.h"
+#include "perf/net_limits.h"
 #include "perf/trace.h"
 
 static unsigned problems;
@@ -86,6 +87,7 @@ static void limits(void)
 	struct rlimit is;
 	long aio = strtol(env_line("/proc/sys/fs/aio-max-nr"), NULL, 10);
 	long huge = strtol(env_get("huge_pages_free"), NULL, 10);
+	const char *many;
 
 	doctor_part("limits");
 	memlock();
@@ -97,6 +99,13 @@ static void limits(void)
 	else
 		doctor_good("open files", "%llu",
 			    (unsigned long long)is.rlim_cur);
+	many = net_limits(&net_ways[NET_WAY_peal_group], 100000);
+	if (many)
+		doctor_bad("connections", "the limit's own, or a virtual "
+			   "machine in which you are root", "conns cannot "
+			   "have 100,000: %s", many);
+	else
+		doctor_good("connections", "100,000 can be had");
 	doctor_good("linux-aio", "%ld requests in all (fs.aio-max-nr)", aio);
 	if (huge > 0)
 		doctor_good("huge pages", "%ld free", huge);
@@ -162,13 +171,21 @@ static int doctor_main(int argc, char **argv)
 {
 	const char *directory = ".";
 	double seconds = 1;
+	char *end;
 	int i;
 
 	for (i = 1; i < argc; i++) {
 		if (strcmp(argv[i], "--dir") == 0 && i + 1 < argc) {
 			directory = argv[++i];
 		} else if (strcmp(argv[i], "--seconds") == 0 && i + 1 < argc) {
-			seconds = strtod(argv[++i], NULL);
+			seconds = strtod(argv[++i], &end);
+			if (*end || end == argv[i] || !(seconds >= 0) ||
+			    seconds > 3600) {
+				fprintf(stderr, "peal-perf doctor: --seconds "
+					"takes a number from 0 to 3600, not "
+					"\"%s\"\n", argv[i]);
+				return 2;
+			}
 		} else {
 			int asked = strcmp(argv[i], "--help") == 0;
 

@@ -103,6 +103,7 @@ const struct workload workload_file = {
 	.name = "file",
 	.line = "reads and writes of a file",
 	.op = "transfer",
+	.open_loop = 1,
 	.axes = axes,
 	.axis_count = sizeof axes / sizeof *axes,
 	.sides = sides,

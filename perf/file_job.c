@@ -10,10 +10,12 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 #include "perf/env.h"
 #include "perf/file.h"
 #include "perf/file_sides.h"
+#include "perf/measure.h"
 
 #define HUGE	(2u << 20)
 
@@ -45,6 +47,8 @@ static const char *write_file(int fd, const char *path)
 		abort();
 	for (at = 0; at < bytes && !wrong; at += piece) {
 		file_fill(buf, piece, at);
+		if (measure_stop)
+			wrong = "stopped";
 		if (pwrite(fd, buf, piece, (off_t)at) != (ssize_t)piece)
 			wrong = why_errno(path, -errno);
 	}
@@ -89,12 +93,18 @@ void file_finish(void)
 const char *file_prepare(void)
 {
 	uint64_t bytes = file_bytes();
+	struct statvfs disk;
 
 	if (bytes < 1u << 20 || bytes % (1u << 20))
 		return why("--size is a number of MiB (64M), not \"%s\"",
 			   file_size);
-	if (access(file_directory, W_OK) < 0)
+	if (access(file_directory, W_OK) < 0 ||
+	    statvfs(file_directory, &disk) < 0)
 		return why_errno(file_directory, -errno);
+	/* There may be two. */
+	if (bytes > (uint64_t)disk.f_bavail * disk.f_frsize / FILES)
+		return why("%s has no room for %d files of %s", file_directory,
+			   FILES, file_size);
 	env_disk(file_directory);
 	atexit(file_finish);
 	return NULL;

@@ -20,8 +20,8 @@ static void text(const char *is, FILE *out)
 	fputc('"', out);
 }
 
-static void pair(const char *before, const char *name, const char *value,
-		 FILE *out)
+void json_pair(const char *before, const char *name, const char *value,
+	       FILE *out)
 {
 	fputs(before, out);
 	text(name, out);
@@ -35,7 +35,7 @@ static void number(const char *name, double value, FILE *out)
 	fprintf(out, value < 0 ? "null" : "%.6g", value);
 }
 
-static void environment(FILE *out)
+void json_environment(FILE *out)
 {
 	const struct env_fact *facts;
 	unsigned i, count;
@@ -43,7 +43,8 @@ static void environment(FILE *out)
 	facts = env_facts(&count);
 	fputs(" \"environment\": {", out);
 	for (i = 0; i < count; i++)
-		pair(i ? ",\n  " : "\n  ", facts[i].name, facts[i].value, out);
+		json_pair(i ? ",\n  " : "\n  ", facts[i].name, facts[i].value,
+			  out);
 	fputs("\n },\n", out);
 }
 
@@ -115,11 +116,11 @@ static void one_row(const struct row *row, FILE *out)
 {
 	unsigned i;
 
-	pair("  {", "side", row->side->name, out);
+	json_pair("  {", "side", row->side->name, out);
 	for (i = 0; i < row->at.count; i++)
-		pair(", ", row->at.axes[i].name, row_value(row, i), out);
+		json_pair(", ", row->at.axes[i].name, row_value(row, i), out);
 	if (row->na[0]) {
-		pair(", ", "na", row->na, out);
+		json_pair(", ", "na", row->na, out);
 		fputc('}', out);
 		return;
 	}
@@ -138,9 +139,9 @@ void json_print(const struct bench *bench, FILE *out)
 	unsigned i;
 
 	fputs("{\n", out);
-	pair(" ", "workload", bench->workload->name, out);
+	json_pair(" ", "workload", bench->workload->name, out);
 	fputs(",\n", out);
-	environment(out);
+	json_environment(out);
 	fputs(" \"rows\": [\n", out);
 	for (i = 0; i < bench->count; i++) {
 		one_row(&bench->rows[i], out);

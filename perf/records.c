@@ -133,15 +133,35 @@ void records_free(struct records *records)
 	memset(records, 0, sizeof *records);
 }
 
-const char *records_cell(const struct records *records, unsigned row,
-			 const char *column)
+/* The number of a column; records->columns: there is none. */
+static unsigned column_of(const struct records *records, const char *column)
 {
 	unsigned i;
 
 	for (i = 0; i < records->columns; i++)
 		if (strcmp(records->names[i], column) == 0)
-			return records->cells[row * records->columns + i];
-	return "";
+			break;
+	return i;
+}
+
+int records_has(const struct records *records, const char *column)
+{
+	return column_of(records, column) < records->columns;
+}
+
+const char *records_metric(const struct records *records)
+{
+	return records_has(records, "cpu_ns") ? "cpu_ns" : "heap_bytes";
+}
+
+const char *records_cell(const struct records *records, unsigned row,
+			 const char *column)
+{
+	unsigned i = column_of(records, column);
+
+	return i < records->columns
+		       ? records->cells[row * records->columns + i]
+		       : "";
 }
 
 double records_number(const struct records *records, unsigned row,

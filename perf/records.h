@@ -23,6 +23,10 @@ void records_free(struct records *records);
 
 const char *records_cell(const struct records *records, unsigned row,
 			 const char *column);	/* "" if there is none */
+/* Does the file have such a column? */
+int records_has(const struct records *records, const char *column);
+/* What its rows are judged by: cpu_ns, or heap_bytes of conns. */
+const char *records_metric(const struct records *records);
 double records_number(const struct records *records, unsigned row,
 		      const char *column);	/* < 0: no number */
 /* The samples of a column like cpu_samples; how many. */

@@ -68,6 +68,10 @@ static void ratio_cell(const struct group *group, unsigned row, FILE *out)
 	n = records_samples(from, row, "cpu_samples", a, STATS_SAMPLES);
 	m = records_samples(from, (unsigned)group->reference, "cpu_samples", b,
 			    STATS_SAMPLES);
+	if (!n || !m) {
+		fprintf(out, " | - | ");
+		return;
+	}
 	is = stats_ratio(a, b, n < m ? n : m);
 	fprintf(out, " | %.3f [%.3f, %.3f] | %s", is.median, is.low, is.high,
 		stats_verdict_text(stats_verdict(is)));
@@ -85,7 +89,7 @@ static void one_row(const struct group *group, unsigned row, FILE *out)
 			records_cell(from, row, "na"));
 		return;
 	}
-	number(from, row, "cpu_ns", "%.1f", out);
+	number(from, row, records_metric(from), "%.1f", out);
 	number(from, row, "wall_ns", "%.1f", out);
 	ratio_cell(group, row, out);
 	number(from, row, "calls_per_op", "%.3f", out);
@@ -102,10 +106,11 @@ static void table(const struct group *group, FILE *out)
 	unsigned i;
 
 	fprintf(out, "### %s\n\n", group->title);
-	fprintf(out, "| side | cpu ns/op | wall ns/op | cpu over the "
+	fprintf(out, "| side | %s | wall ns/op | cpu over the "
 		"reference | verdict | calls/op | fixed | direct | punts | p50 ns | "
 		"p99 ns |\n|---|---:|---:|---|---|---:|---:|---:|---:|---:|"
-		"---:|\n");
+		"---:|\n", records_has(group->from, "cpu_ns")
+			? "cpu ns/op" : "bytes per connection");
 	for (i = 0; i < group->count; i++)
 		one_row(group, group->rows[i], out);
 	fputc('\n', out);

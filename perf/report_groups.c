@@ -72,7 +72,8 @@ static void choose_reference(struct group *group)
 	group->reference = -1;
 	for (i = 0; i < group->count; i++) {
 		unsigned row = group->rows[i];
-		double cpu = records_number(group->from, row, "cpu_ns");
+		double cpu = records_number(group->from, row,
+					    records_metric(group->from));
 		const char *own = records_cell(group->from, row, "side");
 
 		if (cpu < 0 || (side && strcmp(side, own) != 0))

@@ -19,6 +19,27 @@ struct bar {
 	int chosen;
 };
 
+/* The median and its interval of what the rows are judged by; < 0: none. */
+static void metric(const struct records *from, unsigned row, double *median,
+		   double *low, double *high)
+{
+	const char *name = records_metric(from);
+	char end[64];
+
+	*median = records_number(from, row, name);
+	snprintf(end, sizeof end, "%s_low", name);
+	*low = records_number(from, row, end);
+	snprintf(end, sizeof end, "%s_high", name);
+	*high = records_number(from, row, end);
+}
+
+static const char *metric_label(const struct records *from)
+{
+	return strcmp(records_metric(from), "cpu_ns") == 0
+		       ? "CPU, ns/op"
+		       : "bytes per connection";
+}
+
 /* --- bars ---------------------------------------------------------------- */
 
 static int by_median(const void *a, const void *b)
@@ -56,9 +77,7 @@ static unsigned bars_of(const struct group *group, struct bar *bars)
 
 		bar->side = records_cell(group->from, row, "side");
 		bar->na = "";
-		bar->median = records_number(group->from, row, "cpu_ns");
-		bar->low = records_number(group->from, row, "cpu_ns_low");
-		bar->high = records_number(group->from, row, "cpu_ns_high");
+		metric(group->from, row, &bar->median, &bar->low, &bar->high);
 		group_label(group, row, bar->label, sizeof bar->label);
 		count += bar->median >= 0;
 	}
@@ -122,12 +141,13 @@ static double furthest(const struct bar *bars, unsigned count)
 	return most > 0 ? most : 1;
 }
 
-static void text_bars(const struct bar *bars, unsigned count, FILE *out)
+static void text_bars(const struct bar *bars, unsigned count,
+		      const char *label, FILE *out)
 {
 	double most = furthest(bars, count);
 	unsigned i;
 
-	fprintf(out, "```\n%-32s CPU, ns/op [95 %%]\n", "");
+	fprintf(out, "```\n%-32s %s [95 %%]\n", "", label);
 	for (i = 0; i < count; i++) {
 		const struct bar *bar = &bars[i];
 		int len = (int)(bar->median / most * TEXT_WIDTH + 0.5);
@@ -205,8 +225,8 @@ static int svg_bars(const struct group *group, const struct bar *bars,
 		if (bars[i].na[0])
 			write_reason(&bars[i], i, plot);
 	}
-	fprintf(plot, "set xlabel 'CPU, ns/op: medians, with intervals of "
-		"95 %%");
+	fprintf(plot, "set xlabel '%s: medians, with intervals of 95 %%",
+		metric_label(group->from));
 	if (drawn < all)
 		fprintf(plot, "; %u of %u variants", drawn, all);
 	fprintf(plot, "'\nset xrange [0:%g]\nset yrange [%u.7:-0.7]\n"
@@ -240,7 +260,8 @@ static void one_group(const struct group *group, const char *directory,
 					     name) == 0)
 			fprintf(report, "![%s](%s)\n\n", group->title, name);
 		else
-			text_bars(bars, count, report);
+			text_bars(bars, count, metric_label(group->from),
+				  report);
 	}
 	free(bars);
 }
@@ -289,13 +310,13 @@ static int best_of(const struct group *group, const char *side)
 
 	for (i = 0; i < group->count; i++) {
 		unsigned row = group->rows[i];
-		double cpu = records_number(group->from, row, "cpu_ns");
+		const char *name = records_metric(group->from);
+		double is = records_number(group->from, row, name);
 
-		if (cpu >= 0 &&
+		if (is >= 0 &&
 		    strcmp(records_cell(group->from, row, "side"), side) == 0 &&
 		    (best < 0 ||
-		     cpu < records_number(group->from, (unsigned)best,
-					  "cpu_ns")))
+		     is < records_number(group->from, (unsigned)best, name)))
 			best = (int)row;
 	}
 	return best;
@@ -326,20 +347,17 @@ static unsigned side_points(const struct lines *lines, const char *side,
 	for (i = 0; i < lines->count; i++) {
 		const struct group *group = &lines->groups[i];
 		int row = belongs(lines, group) ? best_of(group, side) : -1;
+		double is, low, high;
 		uint64_t x;
 
 		if (row < 0 ||
 		    case_parse_number(records_cell(lines->from, (unsigned)row,
 						   lines->axis), &x) < 0)
 			continue;
+		metric(lines->from, (unsigned)row, &is, &low, &high);
 		if (out)
 			fprintf(out, "%llu %g %g %g\n", (unsigned long long)x,
-				records_number(lines->from, (unsigned)row,
-					       "cpu_ns"),
-				records_number(lines->from, (unsigned)row,
-					       "cpu_ns_low"),
-				records_number(lines->from, (unsigned)row,
-					       "cpu_ns_high"));
+				is, low, high);
 		points++;
 	}
 	return points;
@@ -412,9 +430,9 @@ static int svg_lines(const struct lines *lines, const char *directory,
 		"set offsets graph 0.02, graph 0.02, graph 0.05, graph 0.05\n"
 		"set ytics add ('20' 20, '50' 50, '200' 200, '500' 500, "
 		"'2000' 2000, '5000' 5000, '20000' 20000, '50000' 50000)\n"
-		"set ylabel 'CPU, ns/op, of each side the cheapest variant'\n"
+		"set ylabel '%s, of each side the cheapest variant'\n"
 		"set key outside right noenhanced spacing 1.1\n",
-		lines->axis);
+		lines->axis, metric_label(lines->from));
 	for (i = 0; i < count; i++) {
 		fprintf(plot, "$side%u << end\n", i);
 		side_points(lines, sides[i], plot);

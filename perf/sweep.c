@@ -254,6 +254,8 @@ static int sweep_main(int argc, char **argv)
 	if (!workload)
 		return complain(why("\"%s\" is no workload: %s", argv[1],
 				    workload_names()));
+	if (argc == 3 && strcmp(argv[2], "--help") == 0)
+		return bench_usage(workload, stdout), 0;
 	env_gather(argc, argv);
 	snprintf(path, sizeof path, "%s.csv", workload->name);
 	is.path = path;

@@ -53,6 +53,11 @@ refused number_that_is_none_is_refused 'list of numbers' nop --batch many
 refused word_that_is_not_in_the_list_is_refused 'plain,registered' \
 	file --buffers golden
 refused unknown_side_is_refused 'does not know "libfoo"' nop --side libfoo
+refused number_of_more_than_64_bits_is_refused 'list of numbers' \
+	nop --batch 18014398509481985k
+refused empty_list_of_sides_is_refused 'does not know ""' nop --side ''
+refused rate_of_what_has_no_open_loop_is_refused 'no open loop' nop --rate 5
+refused time_that_is_none_is_refused 'from 0 to 3600' doctor --seconds soon
 refused too_few_rounds_are_refused 'from 3 to' nop --rounds 1
 refused sweep_of_nothing_is_refused 'no workload' sweep fly
 refused comparison_of_nothing_is_refused 'neither a file nor a workload' \
@@ -76,6 +81,20 @@ for command in doctor nop file timers wake sweep compare report; do
 		echo "$command --help has no usage"
 done > "$work/bad"
 nothing every_command_is_listed_and_has_help "$work/bad"
+
+# failed NAME PATTERN ARGUMENT...: exit status 1 before anything is measured
+failed()
+{
+	local name=$1 pattern=$2
+	shift 2
+	timeout 60 "$perf" "$@" > "$work/out" 2> "$work/err"
+	same "$name" "$?$(grep -c -e "$pattern" "$work/err")" 11
+}
+failed file_for_which_there_is_no_room_is_not_begun 'has no room' \
+	file --dir "$dir" --size 999999G
+failed output_that_cannot_be_written_is_known_before 'No such\|no such' \
+	nop --seconds 1000 --csv "$work/none/x"
+failed outputs_do_not_mix 'cannot both be' nop --seconds 1000 --csv - --json -
 
 "$perf" nop $short --batch 0 --csv "$work/zero" 2> /dev/null
 na value_out_of_range_is_a_row_with_its_reason "$work/zero" peal 'batch is 1'

@@ -116,6 +116,23 @@ refused conns_refuses_an_unknown_side conns --side nobody
 refused conns_refuses_no_rounds conns --rounds 0
 refused conns_refuses_an_option_without_value conns --connections
 
+refused conns_refuses_rounds_that_are_no_number conns --rounds 3x
+refused conns_refuses_no_sides conns --side ''
+
+if command -v python3 > /dev/null; then
+	"$perf" conns --connections 10,20 --rounds 1 --side epoll,threads \
+		--json "$work/json" 2> "$work/err"
+	holds idle_connections_in_json python3 -c "import json
+all = json.load(open('$work/json'))
+assert len(all['rows']) == 4 and all['environment']['kernel']
+assert all['rows'][0]['heap_bytes']['median'] >= 0"
+else
+	skip idle_connections_in_json "no python3"
+fi
+"$perf" report --text --out "$work/report" "$work/conns" > "$work/err"
+bars=$(grep -c '^[a-z-]* *[0-9.]* \[.*#' "$work/report/report.md")
+between report_has_bars_of_idle_connections "$bars" 10 15
+
 for process in /proc/[0-9]*; do
 	[ "$(readlink "$process/exe")" = "$(realpath "$perf")" ] || continue
 	grep -qzs "^PEAL_TEST_MARK=$work$" "$process/environ" && echo "$process"
