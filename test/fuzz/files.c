@@ -402,7 +402,7 @@ static int name_step(const struct step *step)
 		file->busy = 1;
 		slot_started(slot, peal_open(ring, PEAL_CWD, path,
 					     O_RDWR | O_CREAT | O_CLOEXEC,
-					     0600, 0, on_slot, slot));
+					     0600, place_flag, on_slot, slot));
 		if (!slot->op)
 			file->busy = 0;
 	} else if (step->verb == RENAME) {
@@ -535,6 +535,8 @@ static int data_step(const struct step *step, const struct file *file)
 		       : step->verb <= WRITE_FULL ? step->len : 0;
 	struct slot *slot;
 
+	if (step->verb == STAT && place_flag)	/* by name only */
+		return 0;
 	if (!wait_turn(file->inode, step) || file->busy || file->fd < 0)
 		return 0;
 	slot = slot_new(step, bytes, ends[step->verb]);

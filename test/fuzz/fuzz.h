@@ -79,6 +79,7 @@ int program_read(struct program *program, FILE *in);
 uint64_t random_next(uint64_t *state);
 
 /* run.c */
+extern unsigned place_flag;	/* PEAL_DIRECT, or 0 */
 extern struct peal_ring *ring;
 extern int inside_handler;
 extern int model_waits;	/* for an op of its own: no new ones */

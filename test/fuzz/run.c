@@ -23,6 +23,7 @@ static int starting;		/* inside a call that starts an op */
 static unsigned posted, ran, answers_asked, answers;
 static unsigned lies, lie_at;
 static uint32_t most_ops;
+unsigned place_flag;
 
 _Noreturn void fail(const struct slot *slot, const char *format, ...)
 {
@@ -428,6 +429,10 @@ static int open_ring(const struct program *program, const char *engine)
 	options.cq_entries = options.entries * (1 + program->seed / 5 % 2);
 	options.max_ops = most_ops = max_ops(program);
 	options.pool_threads = 2;
+	/* Elsewhere the kernel may lack an op, and no pool has a slot. */
+	place_flag = program->seed / 128 % 2 && !strncmp(engine, "sim", 3)
+			     ? PEAL_DIRECT : 0;
+	options.direct_fds = place_flag ? 64 : 0;
 	rc = open_world(program, engine, &options);
 	if (rc == 0)
 		rc = peal_ring_open(&ring, &options);

@@ -202,17 +202,19 @@ static int connect_step(const struct step *step)
 	if (inside_handler || is_open(stream) || in_use(step->object) ||
 	    !room_for(3))
 		return 0;
-	SYNC_OP(near, peal_socket, ring, AF_UNIX, SOCK_STREAM, 0, 0);
+	SYNC_OP(near, peal_socket, ring, AF_UNIX, SOCK_STREAM, 0, place_flag);
 	if (near < 0)
 		fail(NULL, "socket: %s", peal_strerror(near));
-	op = peal_accept(ring, listener, NULL, NULL, 0, on_sync, &accepted);
+	op = peal_accept(ring, listener, NULL, NULL, place_flag, on_sync,
+			 &accepted);
 	SYNC_OP(rc, peal_connect, ring, (peal_fd)near,
 		(struct sockaddr *)&address, (socklen_t)sizeof address, 0);
 	if (rc < 0)
 		fail(NULL, "connect: %s", peal_strerror(rc));
 	far = wait_sync(&accepted, op);
 	if (far == -EINTR || far == -EAGAIN)
-		SYNC_OP(far, peal_accept, ring, listener, NULL, NULL, 0);
+		SYNC_OP(far, peal_accept, ring, listener, NULL, NULL,
+			place_flag);
 	if (far < 0)
 		fail(NULL, "accept: %s", peal_strerror(far));
 	*stream = (struct stream){ .epoch = ++epochs,
