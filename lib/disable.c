@@ -22,6 +22,7 @@ static const char *const names[FEATURE_COUNT] = {
 	[FEATURE_BUNDLE] = "bundle",
 	[FEATURE_DIRECT] = "direct",
 	[FEATURE_ZC] = "zc",
+	[FEATURE_INCREMENTAL] = "incremental",
 };
 
 const char *peal__feature_name(unsigned feature)

@@ -11,14 +11,16 @@
 
 /* --- buffers ------------------------------------------------------------- */
 
-/* Gives a buffer to the kernel, or to the stack. */
+/* Gives a buffer, or what is left of it, to the kernel or to the stack. */
 static void put(struct peal_group *group, uint32_t id)
 {
+	uint32_t at = peal__group_filled(group, id);
 	struct peal__buf *buf;
 
 	group->states[id] = BUFFER_IN;
 	group->in++;
-	peal__poison(peal__addr(peal__group_buf(group, id)), group->buf_size);
+	peal__poison(peal__addr(peal__group_buf(group, id)) + at,
+		     group->buf_size - at);
 	if (group->mode != GROUP_KERNEL) {
 		group->order[group->in - 1] = (uint16_t)id;
 		return;
@@ -35,12 +37,13 @@ static void put(struct peal_group *group, uint32_t id)
 uint32_t peal__group_take(struct peal_group *group)
 {
 	uint32_t id = group->order[--group->in];
+	uint32_t at = peal__group_filled(group, id);
 
 	MUST(group->states[id] == BUFFER_IN,
 	     "a buffer is to be given twice", "group");
 	group->states[id] = BUFFER_AWAY;
-	peal__unpoison(peal__addr(peal__group_buf(group, id)),
-		       group->buf_size);
+	peal__unpoison(peal__addr(peal__group_buf(group, id)) + at,
+		       group->buf_size - at);
 	return id;
 }
 
@@ -51,22 +54,90 @@ void peal__group_put(struct peal_group *group, uint32_t id)
 		group->ring->hungry = 1;
 }
 
-/* The buffer is the program's now. */
-void *peal__group_out(struct peal_group *group, uint32_t id)
+int peal__group_fill_in(struct peal_group *group, uint32_t id, uint32_t len)
+{
+	if (!group->parts)
+		return 0;
+	group->parts[id].filled += len;
+	if (group->parts[id].filled == group->buf_size)
+		return 0;
+	peal__group_put(group, id);
+	return 1;
+}
+
+/* --- pieces -------------------------------------------------------------- */
+
+static uint64_t start_bit(size_t at)
+{
+	return UINT64_C(1) << (at & 63);
+}
+
+/* The next len bytes of a buffer: where in it they are. */
+static uint32_t tell_piece(struct peal_group *group, uint32_t id, int64_t len)
+{
+	struct peal__parts *parts = &group->parts[id];
+	uint32_t from = parts->told;
+	size_t at = (size_t)id * group->buf_size + from;
+
+	MUST(len > 0 && len <= (int64_t)(group->buf_size - from),
+	     "the engine put more into a buffer than it holds", "group");
+	group->starts[at / 64] |= start_bit(at);
+	parts->told += (uint32_t)len;
+	parts->out++;
+	peal__unpoison(peal__addr(group->memory + at), (uint64_t)len);
+	return from;
+}
+
+/* The pieces behind one, until the next that is out. */
+static void poison_piece(struct peal_group *group, uint32_t id, size_t at)
+{
+	size_t end = (size_t)id * group->buf_size + group->parts[id].told;
+	size_t to = at + 1;
+
+	while (to < end && !(group->starts[to / 64] & start_bit(to)))
+		to++;
+	peal__poison(peal__addr(group->memory + at), to - at);
+}
+
+/* at counts from the group's first byte. 1: the buffer is all back. */
+static int take_piece_back(struct peal_group *group, uint32_t id, size_t at)
+{
+	struct peal__parts *parts = &group->parts[id];
+
+	MUST(group->starts[at / 64] & start_bit(at),
+	     "this piece is not out: given back twice?", "group_give_back");
+	group->starts[at / 64] &= ~start_bit(at);
+	if (PEAL__WATCHES_LENT)
+		poison_piece(group, id, at);
+	if (--parts->out || group->states[id] != BUFFER_OUT)
+		return 0;
+	*parts = (struct peal__parts){ 0, 0, 0 };
+	return 1;
+}
+
+/* --- with the program ---------------------------------------------------- */
+
+void *peal__group_out(struct peal_group *group, uint32_t id, int64_t len,
+		      int more)
 {
 	struct peal_group_stats *stats = &group->stats;
+	uint32_t from = 0;
 
 	MUST(id < group->count && group->states[id] != BUFFER_OUT,
 	     "the engine gave a buffer twice", "group");
-	if (group->states[id] == BUFFER_IN)
-		group->in--;
-	peal__unpoison(peal__addr(peal__group_buf(group, id)),
-		       group->buf_size);
-	group->states[id] = BUFFER_OUT;
+	if (group->parts)
+		from = tell_piece(group, id, len);
+	else
+		peal__unpoison(peal__addr(peal__group_buf(group, id)),
+			       group->buf_size);
+	if (!group->parts || !more) {
+		group->in -= group->states[id] == BUFFER_IN;
+		group->states[id] = BUFFER_OUT;
+	}
 	stats->taken++;
 	if (++stats->out > stats->most_out)
 		stats->most_out = stats->out;
-	return peal__group_buf(group, id);
+	return peal__group_buf(group, id) + from;
 }
 
 /* The last op, or the last buffer, of a group that is being closed? */
@@ -92,10 +163,11 @@ void peal_group_give_back(struct peal_group *group, void *buf)
 	id = (uint32_t)(at / group->buf_size);
 	MUST((char *)buf >= group->memory && at / group->buf_size <
 	     group->count, "not a buffer of this group", "group_give_back");
-	MUST(group->states[id] == BUFFER_OUT,
+	MUST(group->parts || group->states[id] == BUFFER_OUT,
 	     "this buffer is not out: given back twice?", "group_give_back");
+	if (!group->parts || take_piece_back(group, id, at))
+		peal__group_put(group, id);
 	group->stats.out--;
-	peal__group_put(group, id);
 	peal__group_look(group);
 }
 
@@ -125,10 +197,13 @@ int peal__buffer_used(struct peal_ring *ring, const struct peal__sqe *once,
 	*out_flags = 0;
 	if (result >= 0 && once->opcode == PEAL__OP_RECVMSG)
 		result = peal__group_head(group, id, result);
-	if (result <= 0)
+	if (result <= 0) {
 		peal__group_put(group, id);
-	else
-		*out_flags = PEAL__CQE_BUFFER | id << 16;
+		return result;
+	}
+	*out_flags = PEAL__CQE_BUFFER | id << 16;
+	if (peal__group_fill_in(group, id, (uint32_t)result))
+		*out_flags |= PEAL__CQE_BUF_MORE;
 	return result;
 }
 
@@ -147,5 +222,6 @@ void peal_group_stats(struct peal_group *group,
 	now.ops = group->ops;
 	now.waiting = group->waiting;
 	now.polls = group->mode == GROUP_POLLS;
+	now.incremental = group->incremental;
 	memcpy(out_stats, &now, size < sizeof now ? size : sizeof now);
 }

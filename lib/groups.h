@@ -15,6 +15,12 @@
  *	POLLS	the library: it waits until the fd is readable, takes a buffer
  *		and receives without waiting; for kernels without buffer rings
  *
+ * A group that is incremental hands a buffer out in pieces: what a receive left
+ * of it is IN for the next one, with pieces OUT. It is OUT when the engine is
+ * done with it, and comes back with its last piece. Completions do not say where
+ * a piece begins: pieces of a buffer are told in the order they were filled in,
+ * which uring_check.c makes sure of.
+ *
  * A receive that finds no buffer is paused: its row is no longer the engine's
  * (ROW_USER) and stands in the group's list, by its job. Each turn starts as
  * many of them again as there are buffers.
@@ -51,6 +57,14 @@ struct peal__message {
 	struct iovec part;
 };
 
+/* Of a buffer that is handed out in pieces: bytes that an engine of ours has
+ * put in, bytes that completions have told of, pieces that are out. */
+struct peal__parts {
+	uint32_t filled;
+	uint32_t told;
+	uint32_t out;
+};
+
 struct peal_group {
 	struct peal_ring *ring;		/* NULL: the group is closed */
 	char *memory;
@@ -60,6 +74,9 @@ struct peal_group {
 	struct peal__buf *bufs;		/* KERNEL */
 	uint16_t *places;		/* KERNEL: of each buffer, in the ring */
 	struct peal__message *messages;	/* not KERNEL: one per buffer */
+	struct peal__parts *parts;	/* incremental: one per buffer */
+	uint64_t *starts;		/* ... a bit per byte: a piece that is
+					 * out begins here */
 	struct msghdr header;		/* KERNEL: for all messages */
 	struct peal__jobs paused;
 	peal_op closing;
@@ -72,6 +89,9 @@ struct peal_group {
 	uint8_t id;
 	uint8_t mode;
 	uint8_t own_memory;
+	uint8_t streams_only;		/* pieces were asked for */
+	uint8_t incremental;		/* ... and are in effect */
+	uint8_t bundles;
 	struct peal_group_stats stats;
 };
 
@@ -83,6 +103,13 @@ struct peal_group {
 static inline int peal__row_has_group(const struct peal__row *row)
 {
 	return row->entry_flags & PEAL__SQE_BUFFER_SELECT;
+}
+
+/* Where in a buffer an engine of ours goes on. */
+static inline uint32_t peal__group_filled(const struct peal_group *group,
+					  uint32_t id)
+{
+	return group->parts ? group->parts[id].filled : 0;
 }
 
 static inline char *peal__group_buf(const struct peal_group *group,
@@ -118,7 +145,11 @@ void peal__group_reason(const char *format, ...) peal__format(1, 2);
 /* groups.c: buffers. A group that is not the kernel's has them on a stack. */
 uint32_t peal__group_take(struct peal_group *group);
 void peal__group_put(struct peal_group *group, uint32_t id);
-void *peal__group_out(struct peal_group *group, uint32_t id);
+/* So many bytes are in the one that was taken. 1: the rest is for the next. */
+int peal__group_fill_in(struct peal_group *group, uint32_t id, uint32_t len);
+/* The program has it, or so much of it; more: the engine goes on with it. */
+void *peal__group_out(struct peal_group *group, uint32_t id, int64_t len,
+		      int more);
 /* Has a group that is being closed lost its last op, or its last buffer? */
 void peal__group_look(struct peal_group *group);
 
@@ -128,13 +159,14 @@ void peal__group_aim(struct peal_group *group, uint32_t id,
 		     struct peal__sqe *sqe);
 int peal__group_head(struct peal_group *group, uint32_t id, int len);
 
-/* Before a row's completion is told. 1: there is nothing to tell. */
+/* Before a row's completion is told. 1: there is nothing to tell. *flags keeps
+ * PEAL__CQE_BUF_MORE. */
 int peal__group_step(struct peal_ring *ring, struct peal__row *row,
 		     int64_t *result, uint32_t *flags, void **out_buf);
 /* Of a completion of several buffers: the bytes in the first; the rest in
  * *result and *buf. 0: there is only one. */
 int64_t peal__group_split(struct peal_ring *ring, struct peal__row *row,
-			  int64_t *result, void **buf);
+			  int64_t *result, uint32_t flags, void **buf);
 /* Is this good result of a multishot receive its last? */
 int peal__group_is_end(const struct peal__row *row, int64_t result,
 		       const void *buf);

@@ -43,6 +43,23 @@ static int too_many(const char *what, uint32_t asked, uint32_t most)
 	return -EINVAL;
 }
 
+static int check_flags(const struct peal_group_options *options)
+{
+	if (options->flags & ~PEAL_GROUP_INCREMENTAL) {
+		peal__group_reason("options.flags is %#x; known are %#x: clear "
+				   "the others", options->flags,
+				   PEAL_GROUP_INCREMENTAL);
+		return -EINVAL;
+	}
+	if (!options->flags || !(options->addr_room | options->control_room))
+		return 0;
+	peal__group_reason("options.addr_room is %u and options.control_room "
+			   "%u, but PEAL_GROUP_INCREMENTAL is for streams: "
+			   "open another group for messages",
+			   options->addr_room, options->control_room);
+	return -EINVAL;
+}
+
 static int check_memory(const struct peal_group_options *options)
 {
 	unsigned past = (unsigned)((uintptr_t)options->memory & 7);
@@ -89,12 +106,7 @@ static int read_options(struct peal_group_options *out,
 		return too_many("addr_room", out->addr_room, MOST_SIZE);
 	if (out->control_room > MOST_SIZE)
 		return too_many("control_room", out->control_room, MOST_SIZE);
-	if (out->flags) {
-		peal__group_reason("options.flags is %#x; none is known: set "
-				   "it to 0", out->flags);
-		return -EINVAL;
-	}
-	return check_memory(out);
+	return check_flags(out) < 0 ? -EINVAL : check_memory(out);
 }
 
 /* --- its parts ----------------------------------------------------------- */
@@ -109,6 +121,12 @@ static void free_for_kernel(struct peal_group *group)
 	group->places = NULL;
 }
 
+static size_t starts_size(const struct peal_group *group)
+{
+	return ((size_t)group->count * group->buf_size + 63) / 64 *
+	       sizeof *group->starts;
+}
+
 static void free_parts(struct peal_group *group)
 {
 	struct peal_ring *ring = group->ring;
@@ -121,6 +139,8 @@ static void free_parts(struct peal_group *group)
 	free_for_kernel(group);
 	peal__free(ring, group->messages,
 		   group->count * sizeof *group->messages);
+	peal__free(ring, group->parts, group->count * sizeof *group->parts);
+	peal__free(ring, group->starts, starts_size(group));
 }
 
 /* Arrays are reserved whole and touched as buffers are used. */
@@ -148,9 +168,8 @@ static int get_kernel(struct peal_group *group)
 				  PAGE);
 	group->places = peal__alloc(ring, group->count * sizeof *group->places,
 				    64);
-	if (!group->bufs || !group->places)
-		return -ENOMEM;
-	rc = ring->engine->group_open(ring, group);
+	rc = group->bufs && group->places
+		     ? ring->engine->group_open(ring, group) : -ENOMEM;
 	if (rc < 0)
 		free_for_kernel(group);
 	return rc;
@@ -172,6 +191,24 @@ static int get_messages(struct peal_group *group)
 	return group->messages ? 0 : -ENOMEM;
 }
 
+/* What stands in the way is the reason's; an engine may have said it. */
+static int get_pieces(struct peal_group *group)
+{
+	struct peal_ring *ring = group->ring;
+
+	if (!group->incremental)
+		return 0;
+	group->parts = peal__alloc(ring, group->count * sizeof *group->parts,
+				   64);
+	group->starts = peal__alloc(ring, starts_size(group), 64);
+	return group->parts && group->starts ? 0 : -ENOMEM;
+}
+
+static int pieces_are_off(const struct peal_ring *ring)
+{
+	return ring->disable.features >> FEATURE_INCREMENTAL & 1;
+}
+
 static struct peal_group *new_group(struct peal_ring *ring, unsigned id,
 				    const struct peal_group_options *options)
 {
@@ -186,6 +223,8 @@ static struct peal_group *new_group(struct peal_ring *ring, unsigned id,
 	/* Control data is read where it stands, so it has to be aligned. */
 	group->addr_room = (options->addr_room + 7) & ~7u;
 	group->control_room = (options->control_room + 7) & ~7u;
+	group->streams_only = options->flags & PEAL_GROUP_INCREMENTAL;
+	group->incremental = group->streams_only && !pieces_are_off(ring);
 	for (group->entries = 1; group->entries < group->count;)
 		group->entries *= 2;
 	return group;
@@ -224,10 +263,11 @@ static int open_in_mode(struct peal_group *group, void *memory)
 	if (group->mode == GROUP_KERNEL) {
 		rc = get_kernel(group);
 		if (rc != -EINVAL)
-			return rc;
+			return rc < 0 ? rc : get_pieces(group);
 		group->mode = GROUP_POLLS;
 	}
-	return get_messages(group);
+	rc = get_messages(group);
+	return rc < 0 ? rc : get_pieces(group);
 }
 
 int peal_group_open(struct peal_ring *ring, struct peal_group **out_group,
@@ -257,6 +297,8 @@ int peal_group_open(struct peal_ring *ring, struct peal_group **out_group,
 		return no_memory(&options);
 	rc = open_in_mode(group, options.memory);
 	if (rc < 0) {
+		if (group->mode == GROUP_KERNEL && group->bufs)
+			ring->engine->group_close(ring, group);
 		free_parts(group);
 		peal__free(ring, group, sizeof *group);
 		return rc == -ENOMEM ? no_memory(&options) : rc;
@@ -265,7 +307,11 @@ int peal_group_open(struct peal_ring *ring, struct peal_group **out_group,
 		peal__group_put(group, group->count - 1 - i);
 	ring->groups[id] = group;
 	*out_group = group;
-	return 0;
+	if (group->streams_only && pieces_are_off(ring))
+		peal__group_reason("each receive takes a whole buffer: "
+				   "\"incremental\" is switched off, by "
+				   "PEAL_DISABLE or options.disable");
+	return group->streams_only && !group->incremental;
 }
 
 /* No op of the group is in flight: the engine uses none of its buffers. */

@@ -40,12 +40,13 @@ void peal__group_aim(struct peal_group *group, uint32_t id,
 		     struct peal__sqe *sqe)
 {
 	const uint32_t rooms = group->addr_room + group->control_room;
-	char *buf = peal__group_buf(group, id);
+	uint32_t at = peal__group_filled(group, id);
+	char *buf = peal__group_buf(group, id) + at;
 	struct peal__message *message;
 
 	if (sqe->opcode == PEAL__OP_RECV) {
 		sqe->addr = peal__addr(buf);
-		sqe->len = group->buf_size;
+		sqe->len = group->buf_size - at;
 		return;
 	}
 	message = &group->messages[id];
@@ -233,6 +234,7 @@ static int step_polls(struct peal_ring *ring, struct peal__row *row,
 {
 	struct peal_group *group = peal__group_of(ring, row);
 	uint32_t id = row->arg & ARG_BUFFER;
+	int more;
 
 	if (!(row->arg & GROUP_ARG_AWAY))
 		return step_poll(ring, row, result);
@@ -240,11 +242,27 @@ static int step_polls(struct peal_ring *ring, struct peal__row *row,
 	if (*result >= 0 && row->opcode == PEAL__OP_RECVMSG)
 		*result = peal__group_head(group, id, (int)*result);
 	if (*result > 0) {
-		*out_buf = peal__group_out(group, id);
+		more = peal__group_fill_in(group, id, (uint32_t)*result);
+		*out_buf = peal__group_out(group, id, *result, more);
 		return 0;
 	}
 	peal__group_put(group, id);
 	return *result == -EAGAIN ? wait_on(ring, row, result, 0) : 0;
+}
+
+/* Of len bytes, what the engine put into this buffer; the rest of a bundle is
+ * in the next ones, and what the engine goes on with is the last. */
+static void *take_of(struct peal_group *group, const struct peal__row *row,
+		     uint32_t id, int64_t len, uint32_t flags)
+{
+	int64_t room = group->buf_size;
+
+	if (group->parts && id < group->count)
+		room -= group->parts[id].told;
+	if (len > room && row->arg & GROUP_ARG_BUNDLE)
+		len = room;
+	return peal__group_out(group, id, len,
+			       len < room && flags & PEAL__CQE_BUF_MORE);
 }
 
 /*
@@ -260,8 +278,9 @@ int peal__group_step(struct peal_ring *ring, struct peal__row *row,
 	if (group->mode == GROUP_POLLS)
 		return step_polls(ring, row, result, out_buf);
 	if (*flags & PEAL__CQE_BUFFER && *result > 0)
-		*out_buf = peal__group_out(group, *flags >> 16);
-	*flags &= PEAL_MORE;
+		*out_buf = take_of(group, row, *flags >> 16, *result,
+				   *flags);
+	*flags &= PEAL_MORE | PEAL__CQE_BUF_MORE;
 	if (*result == -ENOBUFS)
 		return wait_on(ring, row, result, 1);
 	return 0;
@@ -270,18 +289,21 @@ int peal__group_step(struct peal_ring *ring, struct peal__row *row,
 /* The buffers of a bundle stand behind each other in the ring of buffers. The
  * next one is looked up before this one is told: it may be given back then. */
 int64_t peal__group_split(struct peal_ring *ring, struct peal__row *row,
-			  int64_t *result, void **buf)
+			  int64_t *result, uint32_t flags, void **buf)
 {
 	struct peal_group *group = peal__group_of(ring, row);
-	size_t id = (size_t)((char *)*buf - group->memory) / group->buf_size;
-	uint32_t next;
+	size_t at = (size_t)((char *)*buf - group->memory);
+	uint32_t id = (uint32_t)(at / group->buf_size), next;
+	int64_t here = group->buf_size;
 
-	if (*result <= (int64_t)group->buf_size)
+	if (group->parts)
+		here = (int64_t)(group->parts[id].told - at % group->buf_size);
+	if (*result <= here)
 		return 0;
 	next = (group->places[id] + 1u) & (group->entries - 1);
-	*result -= group->buf_size;
-	*buf = peal__group_out(group, group->order[next]);
-	return group->buf_size;
+	*result -= here;
+	*buf = take_of(group, row, group->order[next], *result, flags);
+	return here;
 }
 
 static int is_empty_message(const void *buf)
@@ -333,7 +355,8 @@ static peal_op start_recv(struct peal_ring *ring, unsigned opcode, peal_fd fd,
 	peal__group_must(group, peal_opcode_name(opcode));
 	MUST(group->ring == ring, "a group of another ring",
 	     peal_opcode_name(opcode));
-	if (msg_flags & ~(int)(MAY_OOB | MAY_PEEK))
+	if (msg_flags & ~(int)(MAY_OOB | MAY_PEEK) ||
+	    (group->streams_only && flags & PEAL_ASYNC))
 		return -EINVAL;
 	if (group->closing)
 		return -ESHUTDOWN;
@@ -353,8 +376,7 @@ static peal_op start_recv(struct peal_ring *ring, unsigned opcode, peal_fd fd,
 		row->flags |= ROW_ONESHOT;
 	row->arg = (uint32_t)group->id << 16 |
 		   (uint32_t)msg_flags << ARG_AT_MSG;
-	if (flags & PEAL_BUNDLE && group->mode == GROUP_KERNEL &&
-	    ring->bundles)
+	if (flags & PEAL_BUNDLE && group->bundles)
 		row->arg |= GROUP_ARG_BUNDLE;
 	group->ops++;
 	peal__group_fill(ring, row, sqe);
@@ -388,7 +410,8 @@ peal_op peal_recvmsg_multishot(struct peal_ring *ring, peal_fd fd,
 {
 	peal__must_own(ring, "recvmsg");
 	peal__group_must(group, "recvmsg");
-	if (msg_flags & (int)MAY_PEEK || flags & PEAL_BUNDLE)
+	if (msg_flags & (int)MAY_PEEK || flags & PEAL_BUNDLE ||
+	    group->streams_only)
 		return -EINVAL;
 	if (peal__group_before(group) >= group->buf_size)
 		return -EMSGSIZE;
@@ -407,7 +430,7 @@ int peal_group_message(struct peal_group *group,
 
 	peal__group_must(group, "group_message");
 	before = peal__group_before(group);
-	if (!buf || buf < group->memory ||
+	if (!buf || group->streams_only || buf < group->memory ||
 	    (size_t)(buf - group->memory) / group->buf_size >= group->count ||
 	    done->result < (int64_t)before ||
 	    done->result > (int64_t)group->buf_size)

@@ -94,14 +94,14 @@ static uint32_t outcome_flags(const struct peal__row *row)
 
 /* Several buffers at one time are told one by one; the last is left. */
 static void tell_bundle(struct peal_ring *ring, struct peal__row *row,
-			int64_t *result, void **buf)
+			int64_t *result, uint32_t flags, void **buf)
 {
 	void *first = *buf;
-	int64_t len;
+	int64_t len, all = *result;
 
-	if (*result > (int64_t)peal__group_of(ring, row)->buf_size)
-		peal__group_of(ring, row)->stats.bundles++;
-	while ((len = peal__group_split(ring, row, result, buf)) != 0) {
+	while ((len = peal__group_split(ring, row, result, flags, buf)) != 0) {
+		if (len + *result == all)
+			peal__group_of(ring, row)->stats.bundles++;
 		finish_more(ring, row, len, PEAL_MORE | outcome_flags(row),
 			    first);
 		first = *buf;
@@ -122,7 +122,8 @@ static int step(struct peal_ring *ring, struct peal__row *row, int64_t *result,
 	if (peal__group_step(ring, row, result, flags, buf))
 		return 1;
 	if (*buf && row->arg & GROUP_ARG_BUNDLE)
-		tell_bundle(ring, row, result, buf);
+		tell_bundle(ring, row, result, *flags, buf);
+	*flags &= PEAL_MORE;
 	return 0;
 }
 

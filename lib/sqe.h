@@ -206,5 +206,6 @@ enum peal__opcode {
 #define PEAL__UNREGISTER_PBUF_RING 23
 #define PEAL__REGISTER_CLONE_BUFFERS 30
 #define PEAL__RSRC_SPARSE	(1u << 0)
+#define PEAL__PBUF_RING_INC	(1u << 1)
 
 #endif

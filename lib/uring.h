@@ -40,6 +40,16 @@ void peal__uring_unmap(struct peal__uring *uring);
 int peal__uring_group_open(struct peal_ring *ring, struct peal_group *group);
 void peal__uring_group_close(struct peal_ring *ring, struct peal_group *group);
 
+int peal__uring_bundles(struct peal_ring *ring);	/* tries them, once */
+/* Registers a ring of buffers, or takes it back. */
+int peal__uring_buffers(int fd, unsigned opcode, uint16_t id, uint16_t flags,
+			const void *addr, uint32_t entries);
+
+/* uring_check.c: "", or why not to use it. Once for a process and a way of
+ * running completions; when it cannot be tried now, that is said. */
+enum peal__check { CHECK_BUNDLES, CHECK_PIECES, CHECK_PIECES_BUNDLES, CHECKS };
+const char *peal__uring_check(enum peal__check what, uint32_t setup_flags);
+
 /* uring_punts.c */
 void peal__uring_punts(struct peal_ring *ring, struct peal_punts *out);
 void peal__uring_punts_close(struct peal_ring *ring);

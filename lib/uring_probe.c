@@ -122,7 +122,15 @@ static const struct line lines[] = {
 	{ FEATURE_BUFRING, 0, "6.0", "the kernel picks buffers of a group" },
 	{ FEATURE_ZC, 0, "6.0", "long sends are not copied" },
 	{ FEATURE_BUNDLE, 0, "6.10", "and several at a time" },
+	{ FEATURE_INCREMENTAL, 0, "6.12", "and piece by piece, where asked" },
 };
+
+static int has_bufring(const struct peal_ring *ring,
+		       const struct peal__uring *uring)
+{
+	return !(ring->disable.features & 1u << FEATURE_BUFRING) &&
+	       !uring->no_bufring && !ring->no_multishot;
+}
 
 static int active(struct peal_ring *ring, const struct peal__uring *uring,
 		  const struct line *line)
@@ -137,11 +145,27 @@ static int active(struct peal_ring *ring, const struct peal__uring *uring,
 		return peal__can(ring, PEAL__OP_SEND_ZC) &&
 		       !(ring->disable.features & 1u << FEATURE_ZC);
 	if (line->feature == FEATURE_BUNDLE)
-		return ring->bundles;
+		return has_bufring(ring, uring) && peal__uring_bundles(ring);
+	if (line->feature == FEATURE_INCREMENTAL)
+		return has_bufring(ring, uring) &&
+		       !(ring->disable.features & 1u << line->feature) &&
+		       !*peal__uring_check(CHECK_PIECES, uring->setup_flags);
 	if (line->feature == FEATURE_BUFRING)
-		return !(ring->disable.features & 1u << FEATURE_BUFRING) &&
-		       !uring->no_bufring && !ring->no_multishot;
+		return has_bufring(ring, uring);
 	return !ring->no_multishot;
+}
+
+/* What a trial of it has shown; NULL: it was not that. */
+static const char *why_failed(const struct peal__uring *uring,
+			      const struct line *line)
+{
+	const char *why = "";
+
+	if (line->feature == FEATURE_BUNDLE && !uring->no_bufring)
+		why = peal__uring_check(CHECK_BUNDLES, uring->setup_flags);
+	if (line->feature == FEATURE_INCREMENTAL && !uring->no_bufring)
+		why = peal__uring_check(CHECK_PIECES, uring->setup_flags);
+	return *why ? why : NULL;
 }
 
 static const char *why_off(const struct peal__uring *uring,
@@ -159,6 +183,8 @@ static const char *why_off(const struct peal__uring *uring,
 		return "defer is better and is on";
 	if (line->feature == FEATURE_RING_FD)
 		return peal_strerror(uring->ring_fd_error);
+	if (why_failed(uring, line))
+		return why_failed(uring, line);
 	return "this kernel lacks it, or needs what is off above";
 }
 

@@ -184,24 +184,44 @@ static int has_bundles(void)
 	return found;
 }
 
-TEST(bundle_comes_buffer_by_buffer_and_in_order)
+/* Whatever the kernel fills at one time. */
+static void brings_all_in_order(const int fds[2])
 {
 	static char sent[32 * 1024];
-	int fds[2];
 
 	open_group(64, 256);
-	if (make_tcp_pair(AF_INET, fds) < 0)
-		SKIP("no IPv4");
 	fill_pattern(sent, sizeof(sent), 3);
 	receive_many(fds[0], PEAL_BUNDLE);
 	pump(fds[1], sent, sizeof(sent));
 	ck_assert(has_pattern(got.data, got.len, 3));
 	ck_assert_int_le(got.largest, 256);
 	ck_assert_uint_eq(group_stats().out, 0);
-	ck_assert(has_bundles() == (group_stats().bundles > 0));
 	shutdown(fds[1], SHUT_WR);
 	UNTIL(got.terminal);
 	ck_result(got.result, 0);
+}
+
+TEST(bundle_comes_buffer_by_buffer_and_in_order)
+{
+	int fds[2];
+
+	if (make_tcp_pair(AF_INET, fds) < 0)
+		SKIP("no IPv4");
+	brings_all_in_order(fds);
+	ck_assert(has_bundles() == (group_stats().bundles > 0));
+}
+
+TEST(bundles_switched_off_bring_all_buffer_by_buffer)
+{
+	struct peal_ring_options options = harness_options();
+	int fds[2];
+
+	options.disable = "bundle";
+	reopen_ring(&options);
+	make_stream(fds);
+	brings_all_in_order(fds);
+	ck_assert(!has_bundles());
+	ck_assert_uint_eq(group_stats().bundles, 0);
 }
 
 SUITE("group_many")

@@ -23,14 +23,20 @@ static void stops(void (*body)(void *), void *arg, const char *why)
 }
 
 /* By libc's allocator, which keeps what is closed for a while. */
-static void open_group(void)
+static void open_group_with(uint32_t flags)
 {
 	struct peal_group_options options = PEAL_GROUP_OPTIONS;
 
 	options.count = COUNT;
 	options.buf_size = SIZE;
+	options.flags = flags;
 	ck_result(peal_ring_open(&ring, NULL), 0);
-	ck_result(peal_group_open(ring, &group, &options), 0);
+	ck_ok(peal_group_open(ring, &group, &options));
+}
+
+static void open_group(void)
+{
+	open_group_with(0);
 }
 
 static void receive(void)
@@ -55,6 +61,24 @@ static void double_release(void *arg)
 BARE_TEST(buffer_given_back_twice_stops_the_program)
 {
 	stops(double_release, NULL, "given back twice");
+}
+
+static void double_release_of_a_piece(void *arg)
+{
+	char *first;
+
+	(void)arg;
+	open_group_with(PEAL_GROUP_INCREMENTAL);
+	receive();
+	first = buf;
+	receive();		/* a neighbour, which stays out */
+	peal_group_give_back(group, first);
+	peal_group_give_back(group, first);
+}
+
+BARE_TEST(piece_given_back_twice_stops_the_program)
+{
+	stops(double_release_of_a_piece, NULL, "given back twice");
 }
 
 static void release_before(void *arg)

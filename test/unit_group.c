@@ -5,102 +5,9 @@
  */
 #include <sys/wait.h>
 
-#include "lib/groups.h"		/* before the harness and its ring */
-#include "test/scripted.h"
-
-#define COUNT	8u
-#define SIZE	64u
-#define MORE	PEAL__CQE_MORE
+#include "test/group_kernel.h"
 
 SCRIPT_SYSTEM
-
-static struct peal_group *group;
-static uint16_t head;		/* the kernel's place in the ring of buffers */
-static unsigned opened, closed;
-static struct peal__engine kernel;
-
-static int kernel_open(struct peal_ring *where, struct peal_group *which)
-{
-	(void)where;
-	ck_assert_uint_eq((uintptr_t)which->bufs % 4096, 0);
-	opened++;
-	return 0;
-}
-
-static void kernel_close(struct peal_ring *where, struct peal_group *which)
-{
-	(void)where;
-	ck_assert_uint_eq(which->ops, 0);
-	closed++;
-}
-
-static void open_group(void)
-{
-	struct peal_group_options options = PEAL_GROUP_OPTIONS;
-
-	kernel = *ring->engine;
-	kernel.group_open = kernel_open;
-	kernel.group_close = kernel_close;
-	ring->engine = &kernel;
-	ring->bundles = 1;
-	head = 0;
-	options.count = COUNT;
-	options.buf_size = SIZE;
-	ck_result(peal_group_open(ring, &group, &options), 0);
-	ck_assert_uint_eq(opened, 1);
-	ck_assert_int_eq(group->mode, GROUP_KERNEL);
-}
-
-static uint16_t kernel_has(void)
-{
-	return (uint16_t)(group->bufs->tail - head);
-}
-
-/* The kernel takes the next buffer. */
-static uint32_t kernel_takes(void)
-{
-	const struct peal__buf *buf = &group->bufs[head++ & (COUNT - 1)];
-
-	ck_assert_uint_eq(buf->len, SIZE);
-	ck_assert_uint_eq(buf->addr,
-			  peal__addr(group->memory) + buf->id * SIZE);
-	return buf->id;
-}
-
-static void brings(peal_op op, int32_t len, uint32_t id, uint32_t flags)
-{
-	script_complete((uint64_t)op, len,
-			flags | PEAL__CQE_BUFFER | id << 16);
-}
-
-static void *kept[4096];
-static unsigned kept_count;
-static int64_t lengths[64];
-
-static void on_keep(struct peal_ring *where,
-		    const struct peal_completion *done)
-{
-	on_done(where, done);
-	if (!done->buf)
-		return;
-	lengths[kept_count % 64] = done->result;
-	kept[kept_count++] = done->buf;
-}
-
-static void give_back(unsigned at)
-{
-	peal_group_give_back(group, kept[at]);
-	kept[at] = kept[--kept_count];
-}
-
-static peal_op receive(void)
-{
-	peal_op op = peal_recv_multishot(ring, 3, group, 0, 0, on_keep, NULL);
-
-	ck_assert_int_gt(op, 0);
-	script_turn();
-	return op;
-}
 
 SCRIPT_TEST(entry_asks_for_a_buffer_of_the_group)
 {
@@ -153,8 +60,7 @@ SCRIPT_TEST(no_buffer_pauses_and_a_return_resumes)
 	script_turn();
 	ck_assert_uint_eq(script_entries(op), 2);
 	ck_assert_uint_eq(group->waiting, 0);
-	while (kept_count)
-		give_back(0);
+	give_back_all();
 }
 
 SCRIPT_TEST(each_turn_resumes_as_many_as_there_are_buffers)
@@ -185,8 +91,7 @@ SCRIPT_TEST(each_turn_resumes_as_many_as_there_are_buffers)
 						   ? (turns + 1) * 3 : MANY);
 	}
 	ck_assert_uint_eq(resumed, MANY);
-	while (kept_count)
-		give_back(0);
+	give_back_all();
 }
 
 SCRIPT_TEST(ring_does_not_sleep_while_it_can_resume)
@@ -207,8 +112,7 @@ SCRIPT_TEST(ring_does_not_sleep_while_it_can_resume)
 	ck_assert_uint_eq(script.waits, 0);
 	script_turn();
 	ck_assert_uint_eq(group->waiting, 0);
-	while (kept_count)
-		give_back(0);
+	give_back_all();
 }
 
 SCRIPT_TEST(buffer_with_an_error_or_with_nothing_was_not_taken)
@@ -273,8 +177,7 @@ SCRIPT_TEST(bundle_is_split_where_the_buffers_end)
 	}
 	ck_assert_uint_eq(group->stats.bundles, 1);
 	ck_assert_uint_eq(group->stats.out, 7);
-	while (kept_count)
-		give_back(0);
+	give_back_all();
 	ck_assert_uint_eq(kernel_has(), COUNT);
 }
 
@@ -306,8 +209,7 @@ SCRIPT_TEST(buffers_are_conserved)
 		HOLDS(group->stats.out == kept_count);
 		HOLDS(group->in == kernel_has());
 	}
-	while (kept_count)
-		give_back(0);
+	give_back_all();
 }
 
 static void kernel_gives_twice(void *arg)

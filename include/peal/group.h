@@ -27,7 +27,7 @@ struct peal_group_options {
 	uint32_t buf_size;	/* bytes of each, a multiple of 8; 0: 4096 */
 	uint32_t addr_room;	/* messages: bytes for the sender's address */
 	uint32_t control_room;	/* messages: bytes for control data */
-	uint32_t flags;		/* 0 */
+	uint32_t flags;		/* 0 or PEAL_GROUP_INCREMENTAL */
 	void *memory;		/* count * buf_size bytes, aligned to 8; lent;
 				 * NULL: from the ring's allocator */
 };
@@ -36,10 +36,22 @@ struct peal_group_options {
 	0, 0, 0, 0, 0, NULL }
 
 /*
+ * The buffers are used up piece by piece: a receive that leaves room in one
+ * leaves it to the next, of whatever socket. So a group of few large buffers
+ * serves many short receives. done->buf is the piece, done->result its length;
+ * each piece is given back, in any order, by its own address, and a buffer goes
+ * back to the engine when it is full and all its pieces are back. Where a buffer
+ * ends, so does a piece, however short. For streams only: receives of messages,
+ * and PEAL_ASYNC, are refused (-EINVAL), and a datagram would be cut off.
+ */
+#define PEAL_GROUP_INCREMENTAL	(1u << 0)
+
+/*
  * Makes a group of buffers. A ring has at most 64.
  *   out_group gets the group
  *   options   copied; NULL: all defaults. Start from PEAL_GROUP_OPTIONS
- * Result     0
+ * Result     0; 1: the group is open, but not incremental as was asked: each
+ *            receive takes a whole buffer, and peal_group_reason() says why
  * Errors     each with its numbers and remedy in peal_group_reason(): -ENOMEM:
  *            memory; -EINVAL: an option; -ENFILE: 64 groups are open
  * Lifetime   of the group: until peal_group_close() is done, or the ring is
@@ -47,17 +59,23 @@ struct peal_group_options {
  * Thread     the ring's
  * Engines    io_uring 6.0; else, and where RLIMIT_MEMLOCK leaves no room for
  *            16 bytes per buffer, the library chooses it when the data is
- *            there: peal_group_stats() and peal_group_reason() tell
+ *            there: peal_group_stats() and peal_group_reason() tell.
+ *            Incremental: io_uring 6.12, if a self-test (once per process, on
+ *            a ring and sockets of its own, some milliseconds) finds every
+ *            byte where the kernel says; else, where the library chooses, by
+ *            the library
  * Memory     the buffers, unless options.memory has them; 16 to 100 bytes more
- *            per buffer, by the ring's allocator
+ *            per buffer, and if incremental 12 and a bit per byte, by the
+ *            ring's allocator
  */
 int peal_group_open(struct peal_ring *ring, struct peal_group **out_group,
 		    const struct peal_group_options *options);
 
 /*
- * Why this thread's last peal_group_open() failed, or why receives of that
- * group are polls where the engine could do better: cause, numbers, remedy.
- * Result     a sentence, empty if neither is so; never NULL
+ * Why this thread's last peal_group_open() failed, why that group is not
+ * incremental, or why its receives are polls where the engine could do better:
+ * cause, numbers, remedy.
+ * Result     a sentence, empty if nothing of this is so; never NULL
  * Errors     none
  * Lifetime   until this thread's next peal_group_open()
  * Thread     any
@@ -69,7 +87,8 @@ const char *peal_group_reason(void);
 /*
  * Gives a buffer back, from which point on it is not yours. A receive that
  * waits for one goes on in the next turn.
- *   buf      as the handler got it; giving back what is not out is misuse
+ *   buf      as the handler got it: a buffer, or a piece of one; giving back
+ *            what is not out is misuse
  * Result     none
  * Errors     none
  * Lifetime   ends that of buf
@@ -101,14 +120,16 @@ peal_op peal_group_close(struct peal_ring *ring, struct peal_group *group,
 struct peal_group_stats {
 	uint32_t size;		/* sizeof this struct, set by the caller */
 	uint32_t count;		/* buffers */
-	uint32_t out;		/* with the program now */
+	uint32_t out;		/* with the program now, or pieces of them */
 	uint32_t most_out;
 	uint32_t ops;		/* receives in flight */
 	uint32_t waiting;	/* of them, for a buffer */
 	uint32_t polls;		/* 1: receives are a poll, then a receive */
-	uint64_t taken;		/* buffers that handlers got */
+	uint64_t taken;		/* buffers, or pieces, that handlers got */
 	uint64_t exhausted;	/* times a receive found none and waited */
 	uint64_t bundles;	/* completions with more than one buffer */
+	uint32_t incremental;	/* 1: PEAL_GROUP_INCREMENTAL is in effect */
+	uint32_t reserved;
 };
 
 /*
