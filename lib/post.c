@@ -188,4 +188,55 @@ void peal__posts_run(struct peal_ring *ring)
 		ring->stats.posts++;
 		post.fn(ring, post.ctx);
 	}
+	ring->lingers = !ring->engine->clock;	/* simulated: none */
+}
+
+/* Something below a microsecond. Each look at post_tail takes its line from
+ * those who post, so there is none meanwhile. */
+static void pause_a_little(void)
+{
+	int i;
+
+	for (i = 0; i < 32; i++)
+#if defined(__x86_64__) || defined(__i386__)
+		__builtin_ia32_pause();
+#elif defined(__aarch64__)
+		__asm__ volatile("isb");
+#else
+		atomic_signal_fence(memory_order_seq_cst);
+#endif
+}
+
+static uint64_t waiting(const struct peal_ring *ring)
+{
+	return atomic_load_explicit(&ring->post_tail, memory_order_relaxed) -
+	       atomic_load_explicit(&ring->post_head, memory_order_relaxed);
+}
+
+/*
+ * Where posts came, more may follow. To sleep and be woken costs both sides
+ * microseconds, and to take each post as it comes costs a cache miss or two; so
+ * the ring looks away for a moment and then takes many. Where that gains
+ * nothing (they come seldom, or are made on this core), it is left out the next
+ * times, up to 63. 1: there are posts.
+ */
+int peal__posts_linger(struct peal_ring *ring)
+{
+	uint64_t count, least;
+	int tries = 2;
+
+	ring->lingers = 0;
+	if (ring->linger_skip) {
+		ring->linger_skip--;
+		return 0;
+	}
+	least = waiting(ring) ? 16 : 1;
+	do {
+		pause_a_little();
+		count = waiting(ring);
+	} while (!count && --tries);
+	ring->linger_failed = count >= least ? 0 :
+			      (uint8_t)((2 * ring->linger_failed + 1) & 63);
+	ring->linger_skip = ring->linger_failed;
+	return count != 0;
 }

@@ -351,6 +351,8 @@ static int enter(struct peal_ring *ring, uint64_t timeout_ns, int may_wait)
 /* Either another thread sees from now on that we sleep, or we see its work. */
 static int may_sleep(struct peal_ring *ring)
 {
+	if (peal__unlikely(ring->lingers) && peal__posts_linger(ring))
+		return 0;
 	atomic_store(&ring->sleeping, 1);
 	return !peal__posts_waiting(ring) && !peal__jobs_waiting(ring);
 }

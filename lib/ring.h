@@ -121,6 +121,9 @@ struct peal_ring {
 	uint8_t hungry;		/* there are buffers for paused receives */
 	uint8_t in_after;	/* after.c runs its functions */
 	uint8_t bundles;	/* the engine fills several buffers at once */
+	uint8_t lingers;	/* posts ran: look for more before you sleep */
+	uint8_t linger_skip;	/* not so often; see post.c */
+	uint8_t linger_failed;
 	int failed;		/* the engine's last word */
 	struct peal__job *jobs;		/* one per row: see work.c */
 	struct peal__jobs jobs_new;	/* not given to the pool yet */
@@ -255,6 +258,7 @@ void peal__full_write(struct peal_ring *ring, struct peal__row *row,
 		      struct peal__sqe *sqe);
 void *peal__full_end(struct peal_ring *ring, struct peal__row *row);
 void peal__posts_run(struct peal_ring *ring);
+int peal__posts_linger(struct peal_ring *ring);
 int peal__post_take(struct peal_ring *ring, struct peal__post *out);
 void peal__posts_settle(struct peal_ring *ring);
 int peal__posts_open(struct peal_ring *ring, uint32_t count);

@@ -215,6 +215,45 @@ SCRIPT_TEST(ring_with_posts_does_not_go_to_sleep)
 	ck_assert_uint_eq(script.waits, 0);
 }
 
+SCRIPT_TEST(ring_that_ran_posts_sleeps_when_no_more_come)
+{
+	static const unsigned skips[] = { 1, 0, 3, 2, 1, 0, 7 };
+	unsigned at;
+
+	script.on_wait = post_while_it_sleeps;
+	posts_in_wait = 0;
+	for (at = 0; at < 7; at++) {
+		ck_result(post(at), 0);
+		ck_result(peal_ring_turn(ring, PEAL_FOREVER), 1);
+		ck_result(peal_ring_turn(ring, PEAL_FOREVER), 0);
+		ck_assert_uint_eq(script.waits, at + 1);
+		ck_assert_uint_eq(ring->linger_skip, skips[at]);
+	}
+	for (at = 0; at < 10000; at++) {
+		ck_result(post(at), 0);
+		ck_assert_int_eq(script_turn(), 1);
+		ck_result(peal_ring_turn(ring, PEAL_FOREVER), 0);
+		ck_assert_uint_lt(ring->linger_skip, 64);
+	}
+}
+
+SCRIPT_TEST(ring_looks_for_more_posts_as_long_as_that_gains_many)
+{
+	unsigned at;
+
+	ring->linger_failed = 31;
+	ring->lingers = 1;
+	for (at = 0; at < 16; at++)
+		ck_result(post(at), 0);
+	ck_result(peal_ring_turn(ring, PEAL_FOREVER), 16);
+	ck_assert_uint_eq(ring->linger_failed, 0);
+	ck_assert_uint_eq(ring->linger_skip, 0);
+	ck_result(post(at), 0);
+	ck_result(peal_ring_turn(ring, PEAL_FOREVER), 1);
+	ck_assert_uint_eq(ring->linger_failed, 1);
+	ck_assert_uint_eq(script.waits, 0);
+}
+
 SCRIPT_TEST(ring_in_another_loop_is_woken_after_timeout_ns)
 {
 	ck_assert_uint_eq(peal_ring_timeout_ns(ring), PEAL_FOREVER);
