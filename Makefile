@@ -149,10 +149,12 @@ $(perf): $(call obj,$(perf_src) $(perf_cxx)) $(lib)
 		$(LDFLAGS) -o $@ $^ $(LIBS) $(PERF_LIBS) $(JEMALLOC_LIBS)
 
 # What its own tests need of it.
-$(BUILD)/test/unit_perf_stats $(BUILD)/test/unit_perf_frame: $(call obj, \
+PERF_TESTS := $(addprefix $(BUILD)/test/unit_perf_,stats frame load)
+$(PERF_TESTS): $(call obj, \
 	$(addprefix perf/,case.c stats.c latency.c measure.c crew.c usage.c \
 	trace.c records.c))
-$(BUILD)/test/unit_perf_stats $(BUILD)/test/unit_perf_frame: LIBS += -lm
+$(PERF_TESTS): LIBS += -lm
+$(BUILD)/obj/test/unit_perf_load.o: CFLAGS += $(PERF_FLAGS)
 
 $(steps): $(call obj,$(steps_src)) $(lib)
 	@mkdir -p $(@D)

@@ -290,7 +290,7 @@ static const char *connect_all(struct net_load *load)
 	return NULL;
 }
 
-static void fill_pattern(struct net_load *load)
+static void make_pattern(struct net_load *load)
 {
 	uint64_t state = UINT64_C(0x9e3779b97f4a7c15);
 	size_t i;
@@ -321,7 +321,7 @@ const char *net_load_open(struct net_load **out_load,
 		load->clients[i].fd = -1;
 	if (load->poller >= 0 && load->clients && load->pattern &&
 	    load->inbox) {
-		fill_pattern(load);
+		make_pattern(load);
 		reason = connect_all(load);
 	}
 	if (reason)

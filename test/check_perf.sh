@@ -303,6 +303,20 @@ cells "$work/sweep" side batch flags | sort | uniq -c | awk '$1 > 1' \
 same resumed_sweep_has_every_row \
 	"$(cells "$work/sweep" side batch flags | sort -u | wc -l)" 80
 
+# On a terminal a bar says how far it is and how long it takes; elsewhere not.
+if command -v script > /dev/null; then
+	script -qec "$perf sweep nop --seconds 0.3 --rounds 3 --batch 1,8 \
+		--flags defer --out $work/bar" /dev/null < /dev/null \
+		> "$work/terminal" 2>&1
+	tr '\r' '\n' < "$work/terminal" | grep -c -E '^sweep nop, group [12] of 2 '\
+'\[#*\.*\] +[0-9]+ %, [0-9]+:[0-9][0-9] left' > "$work/seen"
+	between sweep_shows_a_bar_and_the_time_left "$(cat "$work/seen")" 1 999
+else
+	skip sweep_shows_a_bar_and_the_time_left "no script(1) here"
+fi
+"$perf" nop --seconds 0.2 --rounds 3 --batch 8 > "$work/out" 2> "$work/err"
+nothing nothing_is_shown_where_nobody_looks "$work/err"
+
 "$perf" compare nop/bare nop/peal $short --batch 8,64 > "$work/now" 2>&1
 same comparison_answers_for_each_case \
 	"$(grep -c -E '^    (cpu|wall) +(faster|slower|no difference shown)' \
