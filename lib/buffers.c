@@ -101,6 +101,12 @@ static const struct peal__member *member_of(const struct peal_ring *ring,
 	return NULL;
 }
 
+const struct peal__member *peal__memory_member(const struct peal_ring *ring,
+					       uint64_t addr, uint64_t len)
+{
+	return member_of(ring, addr, len);
+}
+
 static uint32_t slot_in(const struct peal__member *member, uint64_t addr,
 			uint64_t len)
 {

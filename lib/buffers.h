@@ -58,6 +58,20 @@ struct peal__memory {
 	struct peal__hint hints[PEAL__HINTS];
 };
 
+/* The arena that the memory lies in; NULL: in none. */
+const struct peal__member *peal__memory_member(const struct peal_ring *ring,
+					       uint64_t addr, uint64_t len);
+
+/* vectors.c */
+#define PEAL__VECTOR_TO_FIXED	(PEAL__OP_READV_FIXED - PEAL__OP_READV)
+
+static inline int peal__vector_is_looked_at(const struct peal_ring *ring,
+					    unsigned opcode)
+{
+	return ring->looks & LOOK_ARENA &&
+	       peal__can(ring, opcode + PEAL__VECTOR_TO_FIXED);
+}
+
 /* shim/memory.c: asks the system what out->fd is. */
 void peal__file_learn(struct peal__hint *out);
 

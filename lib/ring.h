@@ -307,6 +307,10 @@ peal_op peal__start_looked(struct peal_ring *ring, unsigned opcode, peal_fd fd,
 			   const void *buf, uint32_t len, uint64_t offset,
 			   uint32_t op_flags, unsigned flags,
 			   peal_handler *handler, void *ctx);
+peal_op peal__start_vector(struct peal_ring *ring, unsigned opcode, peal_fd fd,
+			   const void *iov, uint32_t count, uint64_t offset,
+			   uint32_t op_flags, unsigned flags,
+			   peal_handler *handler, void *ctx);
 void peal__memory_forget(const struct peal_ring *ring, peal_fd fd);
 void peal__memory_direct(struct peal_ring *ring);
 struct peal__hint;

@@ -43,6 +43,8 @@ static int is_looked_at(const struct peal_ring *ring, unsigned opcode)
 {
 	if (opcode == PEAL__OP_READ || opcode == PEAL__OP_WRITE)
 		return ring->looks != 0;
+	if (peal__vectors(opcode))
+		return peal__vector_is_looked_at(ring, opcode);
 	return peal__lends(opcode) && ring->looks & ~(uint32_t)LOOK_DIRECT;
 }
 

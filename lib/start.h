@@ -190,6 +190,11 @@ static inline int peal__lends(unsigned opcode)
 	       opcode == PEAL__OP_SEND || opcode == PEAL__OP_RECV;
 }
 
+static inline int peal__vectors(unsigned opcode)
+{
+	return opcode == PEAL__OP_READV || opcode == PEAL__OP_WRITEV;
+}
+
 peal__inline int peal__looks(const struct peal_ring *ring, unsigned flags)
 {
 	return ring->looks || flags & (PEAL_FIXED | PEAL_PLAIN |
@@ -235,9 +240,11 @@ peal__inline peal_op peal__start_op(struct peal_ring *ring, unsigned opcode,
 
 	if (peal__unlikely(!handler ||
 			   !peal__start_is_clear(ring, opcode, fd, flags)))
-		return (peal__lends(opcode) ? peal__start_looked
-					    : peal__start_op_slow)(ring, opcode, fd, addr, len, offset,
-					   op_flags, flags, handler, ctx);
+		return (peal__lends(opcode)	? peal__start_looked
+			: peal__vectors(opcode) ? peal__start_vector
+						: peal__start_op_slow)(
+			ring, opcode, fd, addr, len, offset, op_flags, flags,
+			handler, ctx);
 	row = peal__row_take(ring, opcode, fd, handler, ctx);
 	sqe = peal__sqe_fill(ring, opcode, fd, flags, (uint64_t)row->op);
 	sqe->off = offset;

@@ -19,9 +19,9 @@
  * A receive on TCP that got less than it had room for has taken all there was,
  * so the next one is held without a try: telling epoll finds out if that is
  * wrong, and then its edge comes at once. A multishot one is not told to epoll
- * again; it does without the try that only says "no more" while no edge has told
- * of an end, an error or urgent data. Other sockets end a receive early: with a
- * datagram, at a descriptor that was passed, at the end of a record.
+ * again; it does without the try that only says "no more" while no edge has
+ * told of an end, an error or urgent data. Other sockets end a receive early:
+ * with a datagram, at a descriptor that was passed, at the end of a record.
  */
 #include <errno.h>
 #include <fcntl.h>

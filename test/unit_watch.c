@@ -351,7 +351,7 @@ BARE_TEST(wait_without_epoll_pwait2_is_ended_by_a_descriptor)
 	end();
 }
 
-/* --- receives that were short ---------------------------------------------- */
+/* --- receives that were short ------------------------------------------- */
 
 static int tcp[2];
 
