@@ -11,12 +11,12 @@ struct letter {
 	struct msghdr msg;
 	struct iovec iov;
 	char data[32];
+	int fds[MOST];		/* that came */
+	int count;
 	union {
 		char bytes[CMSG_SPACE(MOST * sizeof(int))];
 		struct cmsghdr align;
 	} control;
-	int fds[MOST];		/* that came */
-	int count;
 };
 
 static void write_letter(struct letter *letter, const char *text,

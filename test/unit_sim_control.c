@@ -66,21 +66,21 @@ BARE_TEST(descriptor_that_finds_no_number_is_cut_off)
 
 BARE_TEST(more_descriptors_than_one_message_takes_are_einval)
 {
-	struct letter letter;
-	struct cmsghdr *header;
-	static struct {
+	static union {
+		char bytes[CMSG_SPACE(254 * sizeof(int))];
 		struct cmsghdr header;
-		int fds[254];
 	} many;
+	struct cmsghdr *header = &many.header;
+	struct letter letter;
 	int fds[2], i;
 
 	begin(1);
 	make_pair(SOCK_STREAM, fds);
 	for (i = 0; i < 254; i++)
-		many.fds[i] = fds[0];
+		memcpy(CMSG_DATA(header) + (size_t)i * sizeof(int), fds,
+		       sizeof(int));
 	make_letter(&letter, sizeof(many));
 	letter.msg.msg_control = &many;
-	header = &many.header;
 	header->cmsg_level = SOL_SOCKET;
 	header->cmsg_type = SCM_RIGHTS;
 	header->cmsg_len = CMSG_LEN(254 * sizeof(int));

@@ -236,7 +236,7 @@ BARE_TEST(crash_can_be_had_at_every_start_and_end_of_an_op)
 
 	for (nth = 0, could = 1; nth <= could; nth++) {
 		struct program program = { 0 };
-	
+
 		open_world(7);
 		node = peal_sim_node(world, "a");
 		peal_sim_put_file(node, "/f", "data", 4);
