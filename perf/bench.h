@@ -82,6 +82,8 @@ const struct row *bench_reference(const struct bench *bench,
 void table_print(const struct bench *bench, FILE *out);
 void csv_head(const struct workload *workload, FILE *out);
 void csv_row(const struct workload *workload, const struct row *row, FILE *out);
+/* The opcode from *at on that was seen: its name, and *at is it; NULL: none. */
+const char *opcode_seen(const struct counters *counters, unsigned *at);
 void json_print(const struct bench *bench, FILE *out);
 /* Its parts, for commands that have other rows. */
 void json_environment(FILE *out);

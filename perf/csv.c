@@ -82,18 +82,26 @@ static void share(double part, double whole, FILE *out)
 		fprintf(out, ",%.4f", part / whole);
 }
 
+const char *opcode_seen(const struct counters *counters, unsigned *at)
+{
+	const char *name;
+
+	while (*at < COUNT_OPCODES && !counters->by_op[*at])
+		++*at;
+	if (*at == COUNT_OPCODES)
+		return NULL;
+	name = peal_opcode_name(*at);
+	return name ? name : "?";
+}
+
 static void opcodes(const struct counters *counters, FILE *out)
 {
-	const char *between = "";
+	const char *between = "", *name;
 	unsigned i;
 
 	fputs(",\"", out);
-	for (i = 0; i < COUNT_OPCODES; i++) {
-		const char *name = peal_opcode_name(i);
-
-		if (!counters->by_op[i])
-			continue;
-		fprintf(out, "%s%s %llu", between, name ? name : "?",
+	for (i = 0; (name = opcode_seen(counters, &i)); i++) {
+		fprintf(out, "%s%s %llu", between, name,
 			(unsigned long long)counters->by_op[i]);
 		between = "; ";
 	}

@@ -66,6 +66,10 @@ struct file_job {
  * them, or NULL: made here, as the case says. NULL, or why not. */
 const char *file_job_open(struct file_job *job, const struct perf_case *at,
 			  void *buffers);
+/* The state of a side, zeroed; it begins with its job, which is open. NULL:
+ * *out_wrong says why. */
+void *file_state_open(size_t size, const struct perf_case *at,
+		      const char **out_wrong);
 void file_job_close(struct file_job *job);
 size_t file_job_bytes(const struct perf_case *at); /* of all buffers */
 /* For sides that have no ring. */

@@ -10,7 +10,7 @@
 #include "perf/file_sides.h"
 
 struct state {
-	struct file_job job;
+	struct file_job job;	/* first: file_state_open() */
 	aio_context_t context;
 	struct iocb *blocks;
 	struct iocb **batch;
@@ -20,17 +20,12 @@ struct state {
 
 static const char *open_side(void **out_state, const struct perf_case *at)
 {
-	struct state *state = calloc(1, sizeof *state);
 	const char *wrong;
+	struct state *state = file_state_open(sizeof *state, at, &wrong);
 	unsigned depth;
 
 	if (!state)
-		abort();
-	wrong = file_job_open(&state->job, at, NULL);
-	if (wrong) {
-		free(state);
 		return wrong;
-	}
 	depth = state->job.depth;
 	if (syscall(SYS_io_setup, depth, &state->context) < 0) {
 		wrong = why_errno("io_setup (fs.aio-max-nr?)", -errno);

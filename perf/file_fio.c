@@ -34,7 +34,7 @@ static const struct {
 _Static_assert(SYS_io_uring_enter == 426, "the filter above names it");
 
 struct state {
-	struct file_job job;
+	struct file_job job;	/* first: file_state_open() */
 	char command[1024];
 	int known;		/* traces were counted */
 	double counts[TRACES], proven;
@@ -53,14 +53,9 @@ static const char *open_side(void **out_state, const struct perf_case *at)
 		return "fio does not know the data of this file";
 	if (case_text(at, "sync")[0] != 'n')
 		return "fio is not driven with syncs";
-	state = calloc(1, sizeof *state);
+	state = file_state_open(sizeof *state, at, &wrong);
 	if (!state)
-		abort();
-	wrong = file_job_open(&state->job, at, NULL);
-	if (wrong) {
-		free(state);
 		return wrong;
-	}
 	/* Submits what can start in one call, as the other sides do; with a
 	 * batch of 1 there it would make a call for each. */
 	snprintf(state->command, sizeof state->command,

@@ -244,6 +244,21 @@ const char *file_job_open(struct file_job *job, const struct perf_case *at,
 	return NULL;
 }
 
+void *file_state_open(size_t size, const struct perf_case *at,
+		      const char **out_wrong)
+{
+	void *state = calloc(1, size);
+
+	if (!state)
+		abort();
+	*out_wrong = file_job_open(state, at, NULL);
+	if (*out_wrong) {
+		free(state);
+		return NULL;
+	}
+	return state;
+}
+
 void file_job_close(struct file_job *job)
 {
 	close(job->fd);

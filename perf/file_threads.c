@@ -19,7 +19,7 @@ struct queue {
 };
 
 struct state {
-	struct file_job job;
+	struct file_job job;	/* first: file_state_open() */
 	pthread_t threads[MOST_THREADS];
 	unsigned thread_count;
 	pthread_mutex_t lock;
@@ -99,17 +99,12 @@ static void open_queue(struct queue *queue, unsigned depth)
 
 static const char *open_side(void **out_state, const struct perf_case *at)
 {
-	struct state *state = calloc(1, sizeof *state);
 	const char *wrong;
+	struct state *state = file_state_open(sizeof *state, at, &wrong);
 	unsigned i;
 
 	if (!state)
-		abort();
-	wrong = file_job_open(&state->job, at, NULL);
-	if (wrong) {
-		free(state);
 		return wrong;
-	}
 	pthread_mutex_init(&state->lock, NULL);
 	open_queue(&state->wanted, state->job.depth);
 	open_queue(&state->done, state->job.depth);

@@ -8,24 +8,19 @@
 #include "perf/file_sides.h"
 
 struct state {
+	struct file_job job;	/* first: file_state_open() */
 	uv_loop_t loop;
 	uv_timer_t timer;	/* open loop: something may start */
-	struct file_job job;
 	uv_fs_t *requests;
 };
 
 static const char *open_side(void **out_state, const struct perf_case *at)
 {
-	struct state *state = calloc(1, sizeof *state);
 	const char *wrong;
+	struct state *state = file_state_open(sizeof *state, at, &wrong);
 
 	if (!state)
-		abort();
-	wrong = file_job_open(&state->job, at, NULL);
-	if (wrong) {
-		free(state);
 		return wrong;
-	}
 	state->requests = calloc(state->job.depth, sizeof *state->requests);
 	if (!state->requests || uv_loop_init(&state->loop) < 0)
 		abort();

@@ -82,7 +82,7 @@ static void latency(const struct latency *is, FILE *out)
 
 static void counters(const struct counters *is, FILE *out)
 {
-	const char *between = "";
+	const char *between = "", *name;
 	unsigned i;
 
 	number("calls_per_op", is->ops > 0 && is->calls >= 0
@@ -100,12 +100,8 @@ static void counters(const struct counters *is, FILE *out)
 	fputs(",\n   \"mode\": ", out);
 	text(is->mode, out);
 	fputs(",\n   \"opcodes\": {", out);
-	for (i = 0; i < COUNT_OPCODES; i++) {
-		const char *name = peal_opcode_name(i);
-
-		if (!is->by_op[i])
-			continue;
-		fprintf(out, "%s\"%s\": %llu", between, name ? name : "?",
+	for (i = 0; (name = opcode_seen(is, &i)); i++) {
+		fprintf(out, "%s\"%s\": %llu", between, name,
 			(unsigned long long)is->by_op[i]);
 		between = ", ";
 	}
