@@ -107,7 +107,7 @@ SCRIPT_TEST(unknown_flag_is_einval_and_nothing_is_started)
 		refused(peal_send(ring, 3, buf, 1, 0, flag, on_done, NULL),
 			-EINVAL);
 		refused(peal_sleep(ring, 1, flag, on_done, NULL), -EINVAL);
-		if (!(flag & (PEAL_FIXED | PEAL_PLAIN)))
+		if (!(flag & (PEAL_FIXED | PEAL_PLAIN | PEAL_BOUNCE)))
 			refused(peal_read_full(ring, 3, buf, 1, 0, flag,
 					       on_done, NULL), -EINVAL);
 		refused(peal_close_drained(ring, 3, flag, on_done, NULL),
