@@ -243,7 +243,7 @@ static int svg_bars(const struct group *group, const struct bar *bars,
 	fprintf(plot, "end\nplot $bars using ($2/2):1:($2/2):(0.36):6:"
 		"ytic(5) with boxxyerror fs solid 0.9 noborder lc rgb variable,"
 		" '' using ($2>0?$2:NaN):1:3:4 with xerrorbars pt 0 lc rgb "
-		"'#222222', '' using ($2>0?$4:NaN):1:(sprintf($2<100?'%%.1f':"
+		"'#222222', '' using ($2>0?$4:NaN):1:(gprintf($2<100?'%%.1f':"
 		"'%%.0f', $2)) with labels left offset 0.4,0 font ',10'\n");
 	return pclose(plot) == 0 ? 0 : -1;
 }
