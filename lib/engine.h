@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The contract of an engine: a pair of rings in memory and six calls, made
+ * The contract of an engine: a pair of rings in memory and seven calls, made
  * once per batch, never per op.
  *
  * Above the engine, ops are written into queues.sqes[sq_tail & sq_mask] and
