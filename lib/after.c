@@ -17,6 +17,7 @@ int peal_ring_after_turn(struct peal_ring *ring, struct peal_after_turn *after)
 		ring->after_end = &ring->after_first;
 	*ring->after_end = after;
 	ring->after_end = &after->next;
+	peal__chore(ring);
 	return 0;
 }
 

@@ -48,6 +48,7 @@ void peal__cancel_answer(struct peal_ring *ring, peal_op op, int64_t answer)
 			  ROW_JOB))
 		return;
 	row->flags |= ROW_AGAIN;
+	peal__chore(ring);
 	if (ring->again++ || ring->again_due_ns > peal__now(ring))
 		return;
 	ring->again_ns = FIRST_AGAIN_NS;

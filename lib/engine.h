@@ -61,6 +61,10 @@ struct peal__engine {
 	int (*enter)(struct peal_ring *ring, uint32_t wait_for,
 		     uint64_t timeout_ns);
 
+	/* A turn with enter() in it; NULL: peal__turn_by() calls enter(). See
+	 * turn.h. */
+	int (*turn)(struct peal_ring *ring, uint64_t timeout_ns, int alone);
+
 	/* Ends a wait, from any thread or signal handler. */
 	void (*wake)(struct peal_ring *ring);
 

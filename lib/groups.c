@@ -51,7 +51,7 @@ void peal__group_put(struct peal_group *group, uint32_t id)
 {
 	put(group, id);
 	if (group->waiting)
-		group->ring->hungry = 1;
+		peal__hunger(group->ring);
 }
 
 int peal__group_fill_in(struct peal_group *group, uint32_t id, uint32_t len)

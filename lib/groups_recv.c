@@ -181,7 +181,7 @@ void peal__groups_resume(struct peal_ring *ring)
 			continue;
 		resume_group(group);
 		if (group->waiting && group->in)
-			ring->hungry = 1;
+			peal__hunger(ring);
 	}
 }
 
@@ -207,7 +207,7 @@ static int wait_on(struct peal_ring *ring, struct peal__row *row,
 	}
 	pause_row(ring, row);
 	if (peal__group_of(ring, row)->in)	/* one came back meanwhile */
-		ring->hungry = 1;
+		peal__hunger(ring);
 	return 1;
 }
 

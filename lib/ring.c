@@ -14,6 +14,7 @@
 #include "lib/direct.h"
 #include "lib/groups.h"
 #include "lib/start.h"
+#include "lib/turn.h"
 #include "lib/zc.h"
 
 /* The terminal completion of an op. */
@@ -190,6 +191,7 @@ void peal__ready(struct peal_ring *ring, struct peal__row *row, int64_t result)
 
 	if (row->flags & ROW_TIMED)
 		peal__timer_remove(ring, row);
+	peal__chore(ring);
 	row->flags |= ROW_READY;
 	row->due_ns = (uint64_t)result;
 	row->time_next = 0;
@@ -255,7 +257,7 @@ complete_unusual(struct peal_ring *ring, uint64_t user_data, int32_t res,
 
 /* The completion is copied and its slot given back before the handler runs:
  * the handler may submit, and may never return here but through stop. */
-static void run_completions(struct peal_ring *ring)
+void peal__completions_run(struct peal_ring *ring)
 {
 	const struct peal__queues *queues = &ring->queues;
 	const struct peal__cqe *cqes = queues->cqes;
@@ -282,25 +284,11 @@ static void run_completions(struct peal_ring *ring)
 	}
 }
 
-static int cq_ready(const struct peal_ring *ring)
-{
-	return *ring->queues.cq_head !=
-	       peal__load_acquire(ring->queues.cq_tail);
-}
-
 void peal__read_clock(struct peal_ring *ring)
 {
 	ring->now = ring->engine->clock ? ring->engine->clock(ring)
 					: peal__clock();
 	ring->now_is_old = 0;
-}
-
-/* Ages are told in milliseconds (of 2^20 ns): the exact clock costs more than
- * the rest of a turn. */
-uint32_t peal__age_clock(struct peal_ring *ring)
-{
-	return (uint32_t)((ring->engine->clock ? ring->engine->clock(ring)
-					       : peal__clock_coarse()) >> 20);
 }
 
 /* How long the wait may be. */
@@ -309,7 +297,7 @@ static uint64_t wait_ns(struct peal_ring *ring, uint64_t timeout_ns)
 	uint64_t due;
 
 	if (ring->ready_head || ring->owed || ring->jobs_done ||
-	    ring->after_first || ring->hungry || cq_ready(ring))
+	    ring->after_first || ring->hungry || peal__cq_ready(ring))
 		return 0;
 	if (!(ring->wheel.count | ring->again) || !timeout_ns)
 		return timeout_ns;
@@ -322,97 +310,84 @@ static uint64_t wait_ns(struct peal_ring *ring, uint64_t timeout_ns)
 	return due - ring->now < timeout_ns ? due - ring->now : timeout_ns;
 }
 
-static int is_passing(int error)
+int peal__has_chores(const struct peal_ring *ring)
 {
-	return error == -EINTR || error == -ETIME || error == -EAGAIN ||
-	       error == -EBUSY;
+	return ring->owed || ring->hungry || ring->jobs_new.first ||
+	       ring->jobs_out || ring->jobs_done || ring->ready_head ||
+	       ring->wheel.count || ring->again || ring->after_first;
 }
 
-/* One system call, and none when completions are there and nothing is new. */
-static int enter(struct peal_ring *ring, uint64_t timeout_ns, int may_wait)
+uint64_t peal__chores_before_enter(struct peal_ring *ring, uint64_t timeout_ns)
 {
-	struct peal__queues *queues = &ring->queues;
-	int rc;
-
-	if (!timeout_ns && cq_ready(ring) &&
-	    queues->sq_tail == queues->sq_head)
-		return 0;
-	rc = ring->engine->enter(ring, timeout_ns ? 1 : 0, timeout_ns);
-	if (rc == -EAGAIN || rc == -EBUSY) {
-		/* The kernel is short of memory or of room for completions:
-		 * let something finish before the next attempt. */
-		ring->stats.retried++;
-		if (may_wait && !cq_ready(ring))
-			ring->engine->enter(ring, 1, PEAL_MS);
-	}
-	return rc < 0 && !is_passing(rc) ? rc : 0;
-}
-
-/* Either another thread sees from now on that we sleep, or we see its work. */
-static int may_sleep(struct peal_ring *ring)
-{
-	if (peal__unlikely(ring->lingers) && peal__posts_linger(ring))
-		return 0;
-	atomic_store(&ring->sleeping, 1);
-	return !peal__posts_waiting(ring) && !peal__jobs_waiting(ring);
-}
-
-int peal__turn(struct peal_ring *ring, uint64_t timeout_ns)
-{
-	int may_wait = timeout_ns != 0;
-	uint64_t before = ring->stats.completions + ring->stats.posts;
-	int rc;
-
-	if (peal__unlikely(ring->failed))
-		return ring->failed;
-	ring->stats.turns++;
-	if (peal__unlikely(ring->owed))
+	if (ring->owed)
 		peal__pay(ring);
-	if (peal__unlikely(ring->hungry))
+	if (ring->hungry)
 		peal__groups_resume(ring);
-	if (peal__unlikely(ring->jobs_new.first != NULL))
+	if (ring->jobs_new.first)
 		peal__jobs_submit(ring);
-	timeout_ns = wait_ns(ring, timeout_ns);
-	if (timeout_ns && !may_sleep(ring))
-		timeout_ns = 0;
-	rc = enter(ring, timeout_ns, may_wait);
-	atomic_store_explicit(&ring->sleeping, 0, memory_order_relaxed);
-	if (peal__unlikely(rc < 0)) {
-		ring->failed = rc;
-		peal__gate_set(ring, ring->gate | GATE_FAILED);
-		return rc;
-	}
-	ring->now_is_old = 1;
-	ring->now_ms = peal__age_clock(ring);
-	if (peal__posts_waiting(ring) || ring->posts_signed)
-		peal__posts_run(ring);
+	return wait_ns(ring, timeout_ns);
+}
+
+void peal__chores_first(struct peal_ring *ring)
+{
 	if (ring->ready_head)
 		run_ready(ring);
 	if (peal__jobs_waiting(ring))
 		peal__jobs_reap(ring);
-	run_completions(ring);
+}
+
+void peal__chores_last(struct peal_ring *ring)
+{
 	if (ring->wheel.count)
 		peal__timers_run(ring);
-	if (peal__unlikely(ring->again) &&
-	    peal__now(ring) >= ring->again_due_ns)
+	if (ring->again && peal__now(ring) >= ring->again_due_ns)
 		peal__cancel_again(ring);
 	if (ring->after_first)
 		peal__after_run(ring);
-	return (int)(ring->stats.completions + ring->stats.posts - before);
+	ring->chores = (uint32_t)peal__has_chores(ring);
+}
+
+/* What enter() said, and it was not good. */
+int peal__enter_failed(struct peal_ring *ring, int error, int may_wait)
+{
+	if (error == -EAGAIN || error == -EBUSY) {
+		/* The kernel is short of memory or of room for completions:
+		 * let something finish before the next attempt. */
+		ring->stats.retried++;
+		if (may_wait && !peal__cq_ready(ring))
+			ring->engine->enter(ring, 1, PEAL_MS);
+		return 0;
+	}
+	if (error == -EINTR || error == -ETIME)
+		return 0;
+	ring->failed = error;
+	peal__gate_set(ring, ring->gate | GATE_FAILED);
+	return error;
+}
+
+static int turn_by_call(struct peal_ring *ring, uint64_t timeout_ns, int alone)
+{
+	return peal__turn_by(ring, timeout_ns, alone, ring->engine->enter);
+}
+
+peal__inline int turn(struct peal_ring *ring, uint64_t timeout_ns, int alone)
+{
+	return (ring->engine->turn ? ring->engine->turn
+				   : turn_by_call)(ring, timeout_ns, alone);
+}
+
+int peal__turn(struct peal_ring *ring, uint64_t timeout_ns)
+{
+	return turn(ring, timeout_ns, 0);
 }
 
 int peal_ring_turn(struct peal_ring *ring, uint64_t timeout_ns)
 {
-	int rc;
-
 	peal__must_own(ring, "ring_turn");
 	if (ring->running)
 		return -EDEADLK;
 	ring->running = 1;
-	rc = peal__turn(ring, ring->stop ? 0 : timeout_ns);
-	ring->running = 0;
-	ring->stop = 0;
-	return rc;
+	return turn(ring, ring->stop ? 0 : timeout_ns, 1);
 }
 
 /* Is anything left that a turn would do? */
@@ -493,7 +468,7 @@ uint64_t peal_ring_timeout_ns(struct peal_ring *ring)
 	    ring->jobs_new.first)
 		return 0;
 	timeout_ns = wait_ns(ring, PEAL_FOREVER);
-	return timeout_ns && may_sleep(ring) ? timeout_ns : 0;
+	return timeout_ns && peal__may_sleep(ring) ? timeout_ns : 0;
 }
 
 int peal_op_in_flight(struct peal_ring *ring, peal_op op)

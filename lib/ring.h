@@ -98,6 +98,7 @@ struct peal_ring {
 	uint64_t now;
 	uint64_t can[2];	/* a bit per opcode the engine has */
 	uint32_t gate;
+	uint32_t chores;	/* see peal__chore() */
 	uint32_t looks;		/* LOOK_*: reasons to look at buffers */
 	uint32_t max_ops;
 	uint32_t stores;	/* rows taken that are no op: second rows */
@@ -118,7 +119,7 @@ struct peal_ring {
 	uint8_t now_is_old;	/* read the clock before you use now */
 	uint8_t stop;
 	uint8_t no_multishot;	/* switched off, or found missing */
-	uint8_t hungry;		/* there are buffers for paused receives */
+	uint8_t hungry;		/* see peal__hunger() */
 	uint8_t in_after;	/* after.c runs its functions */
 	uint8_t bundles;	/* the engine fills several buffers at once */
 	uint8_t lingers;	/* posts ran: look for more before you sleep */
@@ -215,7 +216,17 @@ int64_t peal__complete(struct peal_ring *ring, struct peal__row *row,
 int peal__turn(struct peal_ring *ring, uint64_t timeout_ns);
 int peal__has_work(struct peal_ring *ring);
 void peal__read_clock(struct peal_ring *ring);
-uint32_t peal__age_clock(struct peal_ring *ring);
+
+/* The parts of a turn: see turn.h. What it has to do besides completions, if
+ * anything, is done before the engine is entered, before the completions are
+ * taken, and after that. */
+int peal__has_chores(const struct peal_ring *ring);
+uint64_t peal__chores_before_enter(struct peal_ring *ring,
+				   uint64_t timeout_ns);
+void peal__chores_first(struct peal_ring *ring);
+void peal__completions_run(struct peal_ring *ring);
+void peal__chores_last(struct peal_ring *ring);
+int peal__enter_failed(struct peal_ring *ring, int error, int may_wait);
 
 /* The turn's time. Many turns need none, so it is read by who asks first. */
 static inline uint64_t peal__now(struct peal_ring *ring)
@@ -280,7 +291,8 @@ static inline int peal__post_is_there(const struct peal_ring *ring, uint64_t at)
 /* Are there jobs whose completions can be told? */
 static inline int peal__jobs_waiting(struct peal_ring *ring)
 {
-	return (ring->jobs_out || ring->jobs_done) && peal__jobs_look(ring);
+	return peal__unlikely(ring->jobs_out || ring->jobs_done) &&
+	       peal__jobs_look(ring);
 }
 
 
@@ -355,6 +367,21 @@ _Noreturn void peal__not_yours(const struct peal_ring *ring, const char *op);
 			peal__not_yours(ring, op);                            \
 	} while (0)
 
+/* There is something for the turn besides completions: said by who makes it,
+ * unsaid by the turn that finds nothing left. Most turns look at this word and
+ * no further. */
+static inline void peal__chore(struct peal_ring *ring)
+{
+	ring->chores = 1;
+}
+
+/* There are buffers for paused receives. */
+static inline void peal__hunger(struct peal_ring *ring)
+{
+	ring->hungry = 1;
+	peal__chore(ring);
+}
+
 static inline uint32_t peal__rows_live(const struct peal_ring *ring)
 {
 	return ring->max_ops - (uint32_t)ring->rows_left;
@@ -387,6 +414,21 @@ static inline int64_t peal__call_now(struct peal_ring *ring,
 static inline uint32_t peal__load_acquire(const uint32_t *at)
 {
 	return __atomic_load_n(at, __ATOMIC_ACQUIRE);
+}
+
+static inline int peal__cq_ready(const struct peal_ring *ring)
+{
+	return *ring->queues.cq_head !=
+	       peal__load_acquire(ring->queues.cq_tail);
+}
+
+/* Ages are told in milliseconds (of 2^20 ns): the exact clock costs more than
+ * the rest of a turn. */
+static inline uint32_t peal__age_clock(struct peal_ring *ring)
+{
+	return (uint32_t)((peal__unlikely(ring->engine->clock != NULL)
+				   ? ring->engine->clock(ring)
+				   : peal__clock_coarse()) >> 20);
 }
 
 static inline void peal__store_release_u32(uint32_t *at, uint32_t value)

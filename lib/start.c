@@ -155,6 +155,7 @@ void peal__owe(struct peal_ring *ring, struct peal__row *row, unsigned what)
 {
 	if (!(row->flags & (ROW_OWED | ROW_OWED_CANCEL)))
 		ring->owed++;
+	peal__chore(ring);
 	row->flags |= (uint16_t)what;
 }
 

@@ -49,6 +49,7 @@ void peal__timer_add(struct peal_ring *ring, struct peal__row *row,
 	row->due_ns = due_ns > MAX_DUE ? MAX_DUE : due_ns;
 	row->flags |= ROW_TIMED;
 	ring->wheel.count++;
+	peal__chore(ring);
 	push(ring, slot_of(&ring->wheel, row->due_ns), row);
 }
 

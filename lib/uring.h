@@ -12,6 +12,7 @@ struct peal__uring {
 	const uint32_t *sq_head;
 	const uint32_t *sq_flags;
 	uint32_t enter_flags;
+	int is_usual;			/* see now_usual() */
 	uint32_t setup_flags;		/* what the kernel accepted */
 	uint32_t features;		/* what it reported */
 	struct peal__disable disable;

@@ -62,6 +62,7 @@ struct peal__sqe *peal__job_new(struct peal_ring *ring, struct peal__row *row,
 	peal__jobs_append(&ring->jobs_new, job);
 	job->held = HELD_NEW;
 	row->flags |= ROW_JOB;
+	peal__chore(ring);
 	ring->stats.jobs++;
 	return &job->sqe;
 }

@@ -390,6 +390,7 @@ static void write_ring(struct peal_ring *ring, struct record *record,
 
 static void replace_calls(struct peal__engine *engine)
 {
+	engine->turn = NULL;	/* by enter(), which is ours */
 	engine->close = record_close;
 	engine->enter = record_enter;
 	engine->clock = record_clock;

@@ -127,7 +127,7 @@ static void on_fed(struct peal_sim *world, struct sim_event *event)
 		((char *)event - offsetof(struct sim_ring, fed));
 
 	(void)world;
-	sim->ring->hungry = 1;
+	peal__hunger(sim->ring);
 }
 
 static int sim_no_buffer(struct peal_ring *ring)

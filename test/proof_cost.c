@@ -70,22 +70,22 @@ static const int counted = 1;
 
 BARE_TEST(nop_stays_within_its_budget_of_instructions)
 {
-	HOLD("nop", 108, 212);
+	HOLD("nop", 109, 157);
 }
 
 BARE_TEST(read_stays_within_its_budget_of_instructions)
 {
-	HOLD("read", 153, 214);
+	HOLD("read", 157, 159);
 }
 
 BARE_TEST(read_into_an_arena_stays_within_its_budget_of_instructions)
 {
-	HOLD("read_fixed", 325, 226);
+	HOLD("read_fixed", 318, 160);
 }
 
 BARE_TEST(full_read_stays_within_its_budget_of_instructions)
 {
-	HOLD("read_full", 380, 216);
+	HOLD("read_full", 386, 160);
 }
 
 SUITE("cost")
