@@ -213,8 +213,14 @@ static void run_ready(struct peal_ring *ring)
 		ring->ready_head = row->time_next;
 		if (!ring->ready_head)
 			ring->ready_tail = 0;
+		__builtin_prefetch(&ring->rows[ring->ready_head]);
 		row->flags &= (uint16_t)~ROW_READY;
-		peal__complete(ring, row, (int64_t)row->due_ns, 0);
+		if (row->opcode == PEAL__OP_SLEEP)	/* of many, cancelled */
+			finish(ring, row, index,
+			       honest_error(row, (int64_t)row->due_ns),
+			       outcome_flags(row), NULL);
+		else
+			peal__complete(ring, row, (int64_t)row->due_ns, 0);
 		if (index == last)
 			break;
 	}
