@@ -106,7 +106,7 @@ const char *in_directory(const char *name);
 void files_begin(void);
 void files_end(void);
 int file_step(const struct step *step);
-void streams_begin(void);
+void streams_begin(uint64_t seed);
 void streams_end(void);
 int stream_step(const struct step *step);
 peal_fd stream_fd(unsigned stream, unsigned end);

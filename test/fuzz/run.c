@@ -472,7 +472,7 @@ int program_run(const struct program *program, const char *engine,
 	pending_count = pending_next = 0;
 	number = 0;
 	files_begin();
-	streams_begin();
+	streams_begin(program->seed);
 	for (i = 0; i < program->count; i++) {
 		number = i + 1;
 		do_step(&program->steps[i]);

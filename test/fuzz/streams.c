@@ -23,6 +23,9 @@ static struct stream {
 } streams[STREAMS];
 
 static peal_fd listener;
+static struct peal_group *group;
+static uint32_t buf_size;	/* of the group */
+static void *kept;		/* of it */
 static unsigned epochs;
 static struct sockaddr_un address;
 
@@ -155,6 +158,24 @@ static void recv_ended(struct slot *slot, const struct peal_completion *done)
 	stream->got[sender] += (uint64_t)done->result;
 }
 
+/* Of two buffers, or of what is handed out of them, one piece is kept until the
+ * next has come, so that a receive may have to wait for a buffer. */
+static void recv_group_ended(struct slot *slot,
+			     const struct peal_completion *done)
+{
+	if (done->result > (int64_t)buf_size || !done->buf != !(done->result > 0))
+		fail(slot, "%lld bytes in buffer %p", (long long)done->result,
+		     done->buf);
+	if (done->buf)
+		memcpy(slot->buf, done->buf, (size_t)done->result);
+	recv_ended(slot, done);
+	if (!done->buf)
+		return;
+	if (kept)
+		peal_group_give_back(group, kept);
+	kept = done->buf;
+}
+
 static void poll_ended(struct slot *slot, const struct peal_completion *done)
 {
 	if (done->result < 0)
@@ -277,12 +298,25 @@ static int send_step(const struct step *step)
 	return 1;
 }
 
+static int recv_group_step(const struct step *step)
+{
+	struct slot *slot = slot_for(step, buf_size, recv_group_ended);
+
+	if (!slot)
+		return 0;
+	slot_started(slot, peal_recv_group(ring, slot->fd, group, 0, 0,
+					   on_slot, slot));
+	return 1;
+}
+
 static int recv_step(const struct step *step)
 {
 	struct slot *slot;
 
 	if (is_busy(step->object, step->other, 0) || !step->len)
 		return 0;
+	if (step->off % 3 == 0)		/* which is free in a receive */
+		return recv_group_step(step);
 	slot = slot_for(step, step->len, recv_ended);
 	if (!slot)
 		return 0;
@@ -353,11 +387,35 @@ peal_fd stream_fd(unsigned stream, unsigned end)
 
 /* --- beginning and end ------------------------------------------------- */
 
-void streams_begin(void)
+static void group_begin(uint64_t seed)
+{
+	struct peal_group_options options = PEAL_GROUP_OPTIONS;
+
+	kept = NULL;
+	options.count = 2;
+	options.buf_size = buf_size = 512u << seed / 2 % 8;
+	options.flags = seed % 2 ? PEAL_GROUP_INCREMENTAL : 0;
+	if (peal_group_open(ring, &group, &options) < 0)
+		fail(NULL, "peal_group_open: %s", peal_group_reason());
+}
+
+static void group_end(void)
+{
+	int64_t rc;
+
+	if (kept)
+		peal_group_give_back(group, kept);
+	SYNC_OP(rc, peal_group_close, ring, group, 0);
+	if (rc < 0)
+		fail(NULL, "peal_group_close: %s", peal_strerror(rc));
+}
+
+void streams_begin(uint64_t seed)
 {
 	int64_t fd, rc;
 	unsigned i;
 
+	group_begin(seed);
 	for (i = 0; i < STREAMS; i++)
 		streams[i] = (struct stream){ .fd = { -1, -1 } };
 	address.sun_family = AF_UNIX;
@@ -414,6 +472,7 @@ void streams_end(void)
 	int64_t rc;
 	unsigned i, end;
 
+	group_end();
 	for (i = 0; i < STREAMS; i++) {
 		struct stream *stream = &streams[i];
 
