@@ -79,6 +79,7 @@ TEST(fifo_ends_with_its_writer_and_goes_on_with_the_next)
 {
 	int fds[2], next;
 	char buf[8];
+	peal_op op;
 
 	make_fifo();
 	open_both(fds);
@@ -86,10 +87,12 @@ TEST(fifo_ends_with_its_writer_and_goes_on_with_the_next)
 	ck_result(finish(peal_read(ring, fds[0], buf, 8, PEAL_CURRENT, 0,
 				   on_done, NULL)), 0);
 	next = keep_fd((int)finish(start_open(O_WRONLY)));
+	op = peal_read(ring, fds[0], buf, 8, PEAL_CURRENT, 0, on_done, NULL);
+	settle();
+	ck_assert(!finished(op));	/* it is not at its end any more */
 	ck_result(finish(peal_write(ring, next, "next", 4, PEAL_CURRENT, 0,
 				    on_done, NULL)), 4);
-	ck_result(finish(peal_read(ring, fds[0], buf, 8, PEAL_CURRENT, 0,
-				   on_done, NULL)), 4);
+	ck_result(finish(op), 4);
 }
 
 TEST(what_one_reader_leaves_is_the_next_ones)
