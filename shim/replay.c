@@ -332,6 +332,8 @@ static int open_queues(struct peal_ring *ring,
 	rc = peal__soft_open(ring, &same, NULL);
 	if (rc < 0)
 		return rc;
+	ring->queues.sq_entries = head->sq_entries;	/* there may be one */
+	ring->queues.sq_mask = head->sq_entries - 1;
 	memcpy(ring->can, head->can, sizeof ring->can);
 	memcpy(ring->disable.ops, head->off_ops, sizeof head->off_ops);
 	ring->disable.features = head->off_features;

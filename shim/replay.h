@@ -12,17 +12,19 @@ struct replay_poster {
 	struct record_post first;
 };
 
-struct replay_post {
-	peal_post_fn *fn;
-	void *ctx;
+/* A thread that posts now, and what of it has not run yet. */
+struct replay_thread {
 	uint32_t thread;
+	int known;			/* it is a poster's */
+	struct peal__post *come;
+	size_t begin, end, room;
 };
 
 struct replay_posts {
 	struct replay_poster *posters;
-	struct replay_post *come;	/* not run yet, in their order */
+	struct replay_thread *threads;
 	size_t posters_count, posters_room;
-	size_t count, room;
+	size_t threads_count, threads_room;
 };
 
 struct replay {

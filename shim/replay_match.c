@@ -134,14 +134,17 @@ void peal__replay_cannot(struct peal_ring *ring, const char *why)
 	fail(ring, -EOPNOTSUPP);
 }
 
+/* What an op has made the program may have closed by a plain call, and got the
+ * number by another: then it may be any. */
 static int same_fd(const struct replay *replay, int32_t recorded, int32_t came)
 {
-	if (recorded < 0 || came < 0)
+	if (recorded < 0 || came < 0 || recorded >= PEAL_SIM_FIRST_FD)
 		return recorded == came;
-	if ((uint32_t)recorded < replay->made_room && replay->made[recorded])
-		return came == recorded + PEAL_SIM_FIRST_FD;
-	return recorded <= STDERR_FILENO ? came == recorded
-					 : came < PEAL_SIM_FIRST_FD;
+	if (came >= PEAL_SIM_FIRST_FD)
+		return came == recorded + PEAL_SIM_FIRST_FD &&
+		       (uint32_t)recorded < replay->made_room &&
+		       replay->made[recorded];
+	return recorded > STDERR_FILENO || came == recorded;
 }
 
 /* The word for what is not the same; "": all is. */

@@ -7,6 +7,7 @@
  * the same by which of them is older: threads are numbered as they are started.
  * What the file says of functions is only compared: none is called for it.
  */
+#include <dirent.h>
 #include <stdlib.h>
 #include <string.h>
 #include "shim/replay.h"
@@ -27,8 +28,9 @@ static int same_post(const struct record_post *a, const struct record_post *b)
 }
 
 static int is_like(const struct record_post *recorded,
-		   const struct replay_post *post)
+		   const struct replay_thread *thread)
 {
+	const struct peal__post *post = &thread->come[thread->begin];
 	const struct record_post came = {
 		.fn = peal__record_value((void *)(uintptr_t)post->fn),
 		.ctx = peal__record_value(post->ctx),
@@ -80,6 +82,26 @@ static int add_poster(struct replay_posts *posts,
 	return 0;
 }
 
+/* known: it is a poster's, one that is not there yet as well. */
+static struct replay_thread *thread_of(struct replay_posts *posts,
+				       uint32_t thread, int known)
+{
+	struct replay_thread *more;
+	size_t i;
+
+	for (i = posts->threads_count; i; i--)
+		if (posts->threads[i - 1].thread == thread)
+			return &posts->threads[i - 1];
+	more = grow(posts->threads, posts->threads_count,
+		    &posts->threads_room, sizeof *more);
+	if (!more)
+		return NULL;
+	posts->threads = more;
+	more += posts->threads_count++;
+	*more = (struct replay_thread){ .thread = thread, .known = known };
+	return more;
+}
+
 int peal__replay_posts_open(struct peal_ring *ring)
 {
 	struct replay *replay = replay_of(ring);
@@ -97,153 +119,158 @@ int peal__replay_posts_open(struct peal_ring *ring)
 			if (add_poster(&replay->posts, &post[i]) < 0)
 				return -ENOMEM;
 	}
+	ring->posts_signed = 1;
 	own = poster_of(&replay->posts,
 			peal__record_ring(&replay->file)->thread);
-	if (own)
-		own->real = peal__thread_id();
-	ring->posts_signed = 1;
-	return 0;
+	if (!own)
+		return 0;
+	own->real = peal__thread_id();
+	return thread_of(&replay->posts, own->real, 1) ? 0 : -ENOMEM;
 }
 
 void peal__replay_posts_close(struct replay *replay)
 {
-	free(replay->posts.posters);
-	free(replay->posts.come);
-}
+	struct replay_posts *posts = &replay->posts;
 
-static int is_known(const struct replay_posts *posts, uint32_t real)
-{
-	size_t i;
-
-	for (i = 0; i < posts->posters_count; i++)
-		if (posts->posters[i].real == real)
-			return 1;
-	return 0;
-}
-
-/* How many threads, not known yet, began with this; and how many of them are
- * older than the poster. */
-static size_t alike(const struct replay_posts *posts,
-		    const struct replay_poster *poster, size_t *out_older)
-{
-	size_t i, count = 0;
-
-	*out_older = 0;
-	for (i = 0; i < posts->posters_count; i++) {
-		const struct replay_poster *other = &posts->posters[i];
-
-		if (other->real || !same_post(&other->first, &poster->first))
-			continue;
-		count++;
-		*out_older += other->recorded < poster->recorded;
-	}
-	return count;
-}
-
-static int is_first_of_its_thread(const struct replay_posts *posts, size_t at)
-{
-	size_t i;
-
-	for (i = 0; i < at; i++)
-		if (posts->come[i].thread == posts->come[at].thread)
-			return 0;
-	return 1;
+	free(posts->posters);
+	while (posts->threads_count)
+		free(posts->threads[--posts->threads_count].come);
+	free(posts->threads);
 }
 
 /* --- what has come -------------------------------------------------------- */
 
-static void collect(struct peal_ring *ring, struct replay_posts *posts)
+static int keep(struct replay_posts *posts, const struct peal__post *post)
 {
-	struct peal__post post;
-	struct replay_post *more;
+	struct replay_thread *thread = thread_of(posts, post->thread, 0);
+	struct peal__post *more;
 
-	for (;;) {
-		more = grow(posts->come, posts->count, &posts->room,
-			    sizeof *more);
-		if (!more || (posts->come = more, !peal__post_take(ring,
-								   &post)))
-			return;
-		posts->come[posts->count++] =
-			(struct replay_post){ post.fn, post.ctx, post.thread };
+	if (!thread)
+		return -ENOMEM;
+	if (thread->begin == thread->end)
+		thread->begin = thread->end = 0;
+	more = grow(thread->come, thread->end, &thread->room, sizeof *more);
+	if (!more)
+		return -ENOMEM;
+	thread->come = more;
+	more = &thread->come[thread->end++];
+	more->fn = post->fn;
+	more->ctx = post->ctx;
+	return 0;
+}
+
+static int has_one(const struct replay_thread *thread)
+{
+	return thread && thread->begin < thread->end;
+}
+
+/* How many posters that are not known yet began with the same, and are older:
+ * threads are numbered as they are started. */
+static size_t older_than(const struct replay_posts *posts,
+			 const struct replay_poster *poster)
+{
+	size_t i, count = 0;
+
+	for (i = 0; i < posts->posters_count; i++) {
+		const struct replay_poster *other = &posts->posters[i];
+
+		count += !other->real && other->recorded < poster->recorded &&
+			 same_post(&other->first, &poster->first);
 	}
+	return count;
 }
 
-/* Takes the thread's first one; posts->count: there is none. */
-static size_t find_of_thread(const struct replay_posts *posts, uint32_t thread)
+/* Of the threads that began like the poster, the one with so many older ones;
+ * with fewer, the youngest. NULL: none has come. */
+static struct replay_thread *choose(const struct replay_posts *posts,
+				    const struct replay_poster *poster,
+				    size_t older)
 {
-	size_t at;
-
-	for (at = 0; at < posts->count; at++)
-		if (posts->come[at].thread == thread)
-			break;
-	return at;
-}
-
-/* The post of a thread that is not known yet: of those that began like it the
- * one that has as many older ones. Not all may have come. */
-static size_t find_by_first(const struct replay_posts *posts,
-			    const struct replay_poster *poster, int all)
-{
-	size_t older, wanted = alike(posts, poster, &older), there = 0, at;
-	size_t best = posts->count, rank;
+	struct replay_thread *best = NULL;
+	size_t rank, i;
 
 	for (rank = 0; rank <= older; rank++) {
-		uint32_t above = rank ? posts->come[best].thread : 0;
-		size_t next = posts->count;
+		struct replay_thread *next = NULL;
 
-		for (at = 0; at < posts->count; at++) {
-			uint32_t thread = posts->come[at].thread;
+		for (i = 0; i < posts->threads_count; i++) {
+			struct replay_thread *thread = &posts->threads[i];
 
-			if (thread <= above || is_known(posts, thread) ||
-			    !is_first_of_its_thread(posts, at) ||
-			    !is_like(&poster->first, &posts->come[at]))
-				continue;
-			there += !rank;
-			if (next == posts->count ||
-			    thread < posts->come[next].thread)
-				next = at;
+			if (!thread->known && has_one(thread) &&
+			    (!best || thread->thread > best->thread) &&
+			    (!next || thread->thread < next->thread) &&
+			    is_like(&poster->first, thread))
+				next = thread;
 		}
-		if (next == posts->count || (all && there < wanted))
-			return all ? posts->count : best;
+		if (!next)
+			break;
 		best = next;
 	}
 	return best;
 }
 
-static struct replay_post take_out(struct replay_posts *posts, size_t at)
+/* Is there an older thread that may still post the same? */
+static int may_come(struct replay_posts *posts, uint32_t thread)
 {
-	const struct replay_post post = posts->come[at];
+	DIR *list = opendir("/proc/self/task");
+	const struct dirent *entry;
+	int may = 0;
 
-	posts->count--;
-	memmove(&posts->come[at], &posts->come[at + 1],
-		(posts->count - at) * sizeof post);
-	return post;
+	while (list && !may && (entry = readdir(list)) != NULL) {
+		uint32_t id = (uint32_t)strtoul(entry->d_name, NULL, 10);
+		size_t i;
+
+		may = id && id < thread && id != peal__thread_id();
+		for (i = 0; may && i < posts->threads_count; i++)
+			may = posts->threads[i].thread != id;
+	}
+	if (list)
+		closedir(list);
+	return may;
+}
+
+/* The thread whose next post is this one; NULL: not yet. */
+static struct replay_thread *find(struct replay_posts *posts,
+				  struct replay_poster *poster,
+				  uint64_t waited_ns)
+{
+	struct replay_thread *thread;
+	size_t older;
+
+	if (poster->real) {
+		thread = thread_of(posts, poster->real, 1);
+		return has_one(thread) ? thread : NULL;
+	}
+	older = older_than(posts, poster);
+	thread = choose(posts, poster, older);
+	if (!thread ||
+	    (waited_ns < OTHERS_NS && may_come(posts, thread->thread)))
+		return NULL;
+	thread->known = 1;
+	poster->real = thread->thread;
+	return thread;
 }
 
 /* Waits for this one; fn NULL: it has not come, and the ring has failed. */
-static struct replay_post wait_for(struct peal_ring *ring,
-				   const struct record_post *recorded)
+static struct peal__post wait_for(struct peal_ring *ring,
+				  const struct record_post *recorded)
 {
 	struct replay_posts *posts = &replay_of(ring)->posts;
 	struct replay_poster *poster = poster_of(posts, recorded->thread);
 	uint64_t begin = peal__clock(), waited = 0;
-	const struct replay_post none = { 0 };
-	size_t at;
+	struct replay_thread *thread;
+	struct peal__post post;
 
 	for (; waited <= WAIT_NS; waited = peal__clock() - begin) {
-		collect(ring, posts);
-		at = poster->real ? find_of_thread(posts, poster->real)
-				  : find_by_first(posts, poster,
-						  waited < OTHERS_NS);
-		if (at < posts->count) {
-			poster->real = posts->come[at].thread;
-			return take_out(posts, at);
-		}
+		while (peal__post_take(ring, &post) && keep(posts, &post) == 0)
+			;
+		thread = find(posts, poster, waited);
+		if (thread)
+			return thread->come[thread->begin++];
 		peal__yield();
 	}
 	peal__replay_differs(ring, "no such post in 10 s: if a signal's "
 			     "handler made it, send the signal", "");
-	return none;
+	return (struct peal__post){ .fn = NULL };
 }
 
 void peal__replay_posts_run(struct peal_ring *ring)
@@ -259,7 +286,7 @@ void peal__replay_posts_run(struct peal_ring *ring)
 	recorded = record_body(frame);
 	count = frame->len / (uint32_t)sizeof *recorded;
 	for (i = 0; i < count && !ring->stop; i++) {
-		struct replay_post post = wait_for(ring, &recorded[i]);
+		const struct peal__post post = wait_for(ring, &recorded[i]);
 
 		if (!post.fn)
 			return;

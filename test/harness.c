@@ -298,6 +298,7 @@ const char *harness_errno(int64_t error)
 void harness_setup_bare(void)
 {
 	harness_path(harness_dir, "%s/t%ld", harness_base_dir, (long)getpid());
+	harness_record_begin();
 	harness_must(mkdir(harness_dir, 0755) == 0 || errno == EEXIST,
 		     harness_dir);
 	sim_begin(harness_dir);
@@ -306,6 +307,7 @@ void harness_setup_bare(void)
 
 void harness_teardown_bare(void)
 {
+	harness_record_end();
 	harness_let_go();
 	harness_check_what_is_open();
 	ck_assert_uint_eq(sim_end(), 0);	/* descriptors */

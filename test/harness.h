@@ -257,4 +257,18 @@ void harness_free(void *memory);
 void harness_remember_what_is_open(void);
 void harness_check_what_is_open(void);	/* fails the test if there is more */
 
+/* Tests that are recorded and replayed: harness_record.c. */
+#ifdef _WIN32
+#define harness_record_begin()	((void)0)
+#define harness_record_end()	((void)0)
+#define harness_replays()	0
+#else
+int harness_records(void);	/* or replays */
+int harness_replays(void);
+void harness_record_begin(void);
+void harness_record_end(void);	/* fails the test if the replay differed */
+void harness_record_add(TCase *tcase, const char *test);
+int harness_record_skips(Suite *suite, const char *test);
+#endif
+
 #endif

@@ -6,6 +6,7 @@
 #include <limits.h>
 #include <stdarg.h>
 
+#include "peal/sim.h"
 #include "test/harness.h"
 
 #define MAX_KEPT	4096
@@ -40,6 +41,8 @@ int keep_fd(int fd)
 {
 	struct stat st;
 
+	if (harness_replays() && fd >= PEAL_SIM_FIRST_FD)
+		return fd;	/* an op has made it: there is none */
 	harness_must(fd >= 0 && fstat(fd, &st) == 0, "keep_fd");
 	harness_must(kept_count < MAX_KEPT, "MAX_KEPT");
 	kept[kept_count].fd = fd;

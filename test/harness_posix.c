@@ -185,10 +185,9 @@ static int remove_entry(const char *path, const struct stat *st, int type,
 	return remove(path);
 }
 
-static void add_tests(Suite *suite, int kind, const char *pick)
+static TCase *new_case(Suite *suite, int kind, const char *name)
 {
-	TCase *tcase = tcase_create(kind == HARNESS_RING ? "ring" : "bare");
-	unsigned at;
+	TCase *tcase = tcase_create(name);
 
 	tcase_set_timeout(tcase, TEST_SECONDS);
 	if (kind == HARNESS_RING)
@@ -197,11 +196,31 @@ static void add_tests(Suite *suite, int kind, const char *pick)
 	else
 		tcase_add_checked_fixture(tcase, harness_setup_bare,
 					  harness_teardown_bare);
-	for (at = 0; at < harness_test_count; at++)
-		if (harness_tests[at].kind == kind &&
-		    (!pick || strstr(harness_tests[at].test->name, pick)))
-			tcase_add_test(tcase, harness_tests[at].test);
 	suite_add_tcase(suite, tcase);
+	return tcase;
+}
+
+/* Recorded, each has a case of its own: see harness_record.c. */
+static void add_tests(Suite *suite, int kind, const char *pick)
+{
+	TCase *tcase = NULL;
+	unsigned at;
+
+	for (at = 0; at < harness_test_count; at++) {
+		const TTest *test = harness_tests[at].test;
+
+		if (harness_tests[at].kind != kind ||
+		    (pick && !strstr(test->name, pick)))
+			continue;
+		if (harness_record_skips(suite, test->name))
+			continue;
+		if (!tcase || harness_records())
+			tcase = new_case(suite, kind, kind == HARNESS_RING
+							      ? "ring"
+							      : "bare");
+		harness_record_add(tcase, test->name);
+		tcase_add_test(tcase, test);
+	}
 }
 
 static char *suite_name(const char *suite)
