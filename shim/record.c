@@ -316,10 +316,19 @@ static int record_files_open(struct peal_ring *ring, uint32_t count)
 			   record_of(ring)->real->files_open(ring, count), "");
 }
 
+/* Buffers that the kernel hands out in pieces are not followed here: the
+ * library does it, as on a kernel that cannot. */
 static int record_group_open(struct peal_ring *ring, struct peal_group *group)
 {
+	int rc = -EINVAL;
+
+	if (group->incremental)
+		peal__group_reason("each receive is a poll and a receive: the "
+				   "ring is recorded");
+	else
+		rc = record_of(ring)->real->group_open(ring, group);
 	return note_answer(ring, ASKED_GROUP, group->count,
-			   record_of(ring)->real->group_open(ring, group), "");
+			   rc < 0 ? rc : group->bundles, "") < 0 ? rc : 0;
 }
 
 static void record_explain(struct peal_ring *ring, FILE *out)

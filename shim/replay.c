@@ -266,6 +266,7 @@ static int replay_group_open(struct peal_ring *ring, struct peal_group *group)
 
 	if (rc < 0)
 		return rc;
+	group->bundles = rc != 0;
 	replay->taken[group->id] = calloc(group->count, sizeof(uint32_t));
 	return replay->taken[group->id] ? 0 : -ENOMEM;
 }

@@ -408,41 +408,59 @@ int peal_sim_is_up(struct peal_sim_node *node);
  *
  * PEAL_RECORD=FILE in the environment records each ring that is opened on a
  * real engine: the first of the process in FILE, the others, in the order
- * opened, in FILE.2, FILE.3, ... Where the file cannot be written,
- * peal_ring_open() fails; when the disk is full the record ends there and the
- * program goes on (peal_ring_explain() tells). PEAL_ENGINE=replay with
- * PEAL_REPLAY=FILE replays it, on a machine of the same kind: what ops give
- * comes from the file, in the same turns, and no op makes a system call.
+ * opened, in FILE.2, FILE.3, ... A child that was forked when its parent had
+ * rings has FILE.f1, FILE.f1.2, ...; a process that finds another one writing
+ * FILE takes FILE.PID. Where the file cannot be written, peal_ring_open()
+ * fails; when the disk is full, or the file as large as it may be, the record
+ * ends there and the program goes on (peal_ring_engine_reason() and
+ * peal_ring_explain() tell). PEAL_ENGINE=replay with PEAL_REPLAY=FILE replays
+ * it, with the same program on a machine of the same kind: what ops give comes
+ * from the file, in the same turns, and no op makes a system call.
  *
+ * SECRETS    The file has every byte that the program read, passwords and keys
+ *            among them. It is made for its user alone (0600): treat it as
+ *            what is in it. A program that runs with more rights than its
+ *            user's (setuid) is not recorded.
  * Recorded   entries, with a hash of the bytes and the path that they are
  *            given; completions with the bytes that they wrote; the calls of
- *            the pool; the clock; the seed of peal_random(); how many posts
- *            each turn ran. The file has all that the program read; it is
- *            made for its user alone (0600). A program that runs with more
- *            rights than its user's (setuid) is not recorded.
+ *            the pool, names of peal_resolve() among them; the clock; the seed
+ *            of peal_random(); the posts of each turn and their threads; what
+ *            was registered: arenas, direct descriptors, buffer groups.
  * Compared   what is started, in its order: op, descriptor, length, offset,
  *            flags, handle, bytes. At the first difference the ring fails with
  *            -EBADMSG: peal_ring_engine_reason() says the number of the frame,
  *            what was expected and what came, and so does FILE.report, which
  *            says "the same" after a replay to its end. The ring can be closed
  *            then, and calls no handler any more.
- * Posts      Other threads run for real; the turn waits for its posts, at most
- *            10 s. With several posting threads their order may be another.
- * Not        what the program does by its own calls: it is done again, so a
- *            peer that the program reads by read(2) hears nothing. Nor the
- *            names of peal_resolve() (the replay ends there), nor
- *            peal_uring_submit() (-EOPNOTSUPP on a ring that is recorded), nor
- *            peal_ring_fd(), which a replay does not have.
+ * The end    The file is written once a turn, before handlers run. So what a
+ *            program that was killed, or crashed in a handler, left behind is
+ *            replayed up to there: then the ring fails with -ENODATA and says
+ *            "the same up to frame N, where the record ends". A machine that
+ *            loses power may lose more.
+ * Posts      Other threads run for real; each post waits for its turn, at most
+ *            10 s. A thread is known by what it posts first, and where several
+ *            post the same by which was started first. A signal whose handler
+ *            posts is to be sent to the replay as well, at any time before.
+ * Threads    Rings of several threads have files of their own; a replay finds
+ *            each thread's by how many were started before it and still run.
+ * Raw        Entries of peal_uring_submit() are recorded. Of a few it is not
+ *            known what they write: uring_cmd, read_multishot, waitid,
+ *            recv_zc, epoll_wait, pipe, and receives into buffers that the
+ *            program has registered itself. Where one of these ends well the
+ *            replay fails with -EOPNOTSUPP and says so.
+ * Not        what the program does by its own calls: it is done again. A peer
+ *            that it reads by read(2) hears nothing, a port that bind(2) chose
+ *            is another one (that is a difference), a file that an op wrote is
+ *            not written. peal_uring_ring() is NULL in a replay, and the
+ *            descriptor of peal_ring_fd() always readable.
  * Numbers    A descriptor that an op made (open, accept) has
  *            PEAL_SIM_FIRST_FD added in the replay, so that plain calls on it
  *            fail. Those that plain calls made are not compared, but for 0, 1
  *            and 2; what is written to 1 and 2 is written.
- * Otherwise  A recorded ring has no registered memory, direct descriptors and
- *            buffer rings: their ops take the plain form. An address outside
- *            of the program's memory, else -EFAULT, is a crash.
- * Cost       Without PEAL_RECORD none. With it, the bytes written, a hash and
- *            a copy per op, 72 bytes per row that is used, a write(2) or
- *            more per turn.
+ * Cost       Without PEAL_RECORD a branch per post. With it, the bytes
+ *            written, a hash and a copy per op, a system call for each op that
+ *            gives bytes, 80 bytes per row that is used, a write(2) or more
+ *            per turn, and one descriptor of a number from 256 on.
  */
 
 #include "peal/sim_node.h"
