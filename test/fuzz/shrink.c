@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* A program that fails, made shorter: leave out half of the steps, a quarter,
  * ... one, as long as what is left fails as well. */
+#include <errno.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -21,16 +22,32 @@ static int open_fds(void)
 	return count;
 }
 
-static _Noreturn void child(const struct program *program, const char *engine,
-			    unsigned lie, const char *log)
+static volatile sig_atomic_t stopped_by;
+
+static void on_stop(int number)
 {
-	const char *directory;
+	stopped_by = number;
+}
+
+/* SIGINT and SIGTERM interrupt the wait for the child. */
+static void when_stopped(void (*handler)(int number))
+{
+	struct sigaction action = { .sa_handler = handler };
+
+	sigaction(SIGINT, &action, NULL);
+	sigaction(SIGTERM, &action, NULL);
+}
+
+static _Noreturn void child(const struct program *program, const char *engine,
+			    const char *directory, unsigned lie,
+			    const char *log)
+{
 	int before, rc;
 
+	when_stopped(SIG_DFL);
 	if (!freopen(log, "w", stderr))
 		_exit(2);
 	alarm(LIMIT_S);
-	directory = place_new();
 	before = open_fds();
 	rc = program_run(program, engine, directory, lie);
 	if (rc == 0 && open_fds() != before) {
@@ -38,25 +55,49 @@ static _Noreturn void child(const struct program *program, const char *engine,
 			open_fds());
 		rc = 1;
 	}
-	place_remove(directory);
 	fflush(NULL);
 	_exit(rc != 0);
+}
+
+/* A child may end anywhere, so its place is the parent's to remove. */
+static int await_child(pid_t pid, const char *directory)
+{
+	int status;
+
+	while (waitpid(pid, &status, 0) < 0) {
+		if (errno != EINTR) {
+			perror("waitpid");
+			exit(2);
+		}
+		kill(pid, SIGKILL);
+	}
+	place_remove(directory);
+	if (stopped_by) {
+		when_stopped(SIG_DFL);
+		raise(stopped_by);
+	}
+	return status;
 }
 
 int run_in_child(const struct program *program, const char *engine,
 		 unsigned lie, const char *log)
 {
-	int status = 0;
+	const char *directory;
+	int status;
 	pid_t pid;
 
 	fflush(NULL);
+	when_stopped(on_stop);
+	directory = place_new();
 	pid = fork();
 	if (pid == 0)
-		child(program, engine, lie, log);
-	if (pid < 0 || waitpid(pid, &status, 0) < 0) {
+		child(program, engine, directory, lie, log);
+	if (pid < 0) {
 		perror("peal-fuzz");
+		place_remove(directory);
 		exit(2);
 	}
+	status = await_child(pid, directory);
 	if (WIFSIGNALED(status)) {
 		FILE *out = fopen(log, "a");
 
