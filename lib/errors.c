@@ -51,6 +51,8 @@ static const struct sentence sentences[] = {
 	{ ELOOP, "too many symbolic links (ELOOP)" },
 	{ EBADMSG, "the data is damaged, or a replay differs from its record: "
 		   "see peal_ring_engine_reason() (EBADMSG)" },
+	{ ENODATA, "there is no more: a replay is at the end of its record "
+		   "(ENODATA)" },
 	{ EOVERFLOW, "a value is too large for its type (EOVERFLOW)" },
 	{ ENOTSOCK, "not a socket (ENOTSOCK)" },
 	{ EDESTADDRREQ, "a destination address is needed (EDESTADDRREQ)" },
