@@ -167,6 +167,9 @@ $(BUILD)/test/%$(EXE): $(BUILD)/obj/test/%.o $(call obj,$(help_src)) $(lib)
 	$(Q)$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS) $(CHECK_LIBS) \
 		$(JEMALLOC_LIBS)
 
+$(BUILD)/test/unit_uring_check: override LDFLAGS += \
+	-Wl,--wrap=io_uring_register
+
 # Random programs against a model: make fuzz SEED=1 SECONDS=60 ENGINE=epoll
 SEED ?= 1
 SECONDS ?= 60
