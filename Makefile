@@ -204,7 +204,7 @@ $(BUILD)/mutants/%: test/nbd_sim/mutants/%.sed $(nbd_sim)
 		$(BUILD)/obj/examples/nbd/$(basename $*).o, \
 		$(call obj,$(nbd_sim_src))) $(lib) $(LIBS)
 
-soak: $(nbd_sim) $(fuzz)
+soak: $(nbd_sim)
 	@$(nbd_sim) --seed $(SEED) --seconds $(SECONDS)
 
 fuzz: $(fuzz)

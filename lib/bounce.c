@@ -62,12 +62,29 @@ int peal__bounce_open(struct peal_ring *ring, uint32_t bytes)
 	return -ENOMEM;
 }
 
+/* Of a ring that was lost with ops in flight. */
+static void unpoison_rest(struct peal_ring *ring,
+			  const struct peal__bounce *bounce)
+{
+	uint32_t i;
+
+	for (i = 1; PEAL__WATCHES_LENT && i <= ring->rows_used; i++) {
+		const struct peal__row *row = &ring->rows[i];
+
+		if (!(row->flags & ROW_STORE) &&
+		    row->entry_flags & ENTRY_BOUNCE)
+			peal__unpoison((uintptr_t)bounce->rows[i].user,
+				       bounce->rows[i].len);
+	}
+}
+
 void peal__bounce_close(struct peal_ring *ring)
 {
 	struct peal__bounce *bounce = ring->memory->bounce;
 
 	if (!bounce)
 		return;
+	unpoison_rest(ring, bounce);
 	peal_arena_close(bounce->arena);
 	peal__free(ring, bounce->rows, ring->rows_max * sizeof *bounce->rows);
 	peal__free(ring, bounce, sizeof *bounce);

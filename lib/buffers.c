@@ -275,6 +275,12 @@ is_misaligned(const struct peal_ring *ring, const struct peal__hint *hint,
 	return 1;
 }
 
+int peal__memory_misaligned(const struct peal_ring *ring, peal_fd fd,
+			    uint64_t addr, uint64_t len, uint64_t offset)
+{
+	return is_misaligned(ring, hint_of(ring, fd), fd, addr, len, offset);
+}
+
 /* Looks at an op that is to be started: refuses it, or says its form. It may be
  * LOOK_BOUNCE. */
 peal__inline int look_at(struct peal_ring *ring, struct peal__look *look,

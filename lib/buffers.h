@@ -68,9 +68,14 @@ const struct peal__member *peal__memory_member(const struct peal_ring *ring,
 static inline int peal__vector_is_looked_at(const struct peal_ring *ring,
 					    unsigned opcode)
 {
-	return ring->looks & LOOK_ARENA &&
-	       peal__can(ring, opcode + PEAL__VECTOR_TO_FIXED);
+	return ring->looks & LOOK_DIRECT ||
+	       (ring->looks & LOOK_ARENA &&
+		peal__can(ring, opcode + PEAL__VECTOR_TO_FIXED));
 }
+
+/* 1, with a reason: the file does not take such memory, or such a place. */
+int peal__memory_misaligned(const struct peal_ring *ring, peal_fd fd,
+			    uint64_t addr, uint64_t len, uint64_t offset);
 
 /* shim/memory.c: asks the system what out->fd is. */
 void peal__file_learn(struct peal__hint *out);

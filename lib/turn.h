@@ -54,7 +54,7 @@ static inline void peal__after_enter(struct peal_ring *ring)
 		peal__chores_last(ring);
 }
 
-/* One system call, and none when completions are there and nothing is new.
+/* One system call, as a rule, and none when completions are there and nothing is new.
  * alone: it is not one of many, so it ends what peal_ring_turn() began. */
 peal__inline int peal__turn_by(struct peal_ring *ring, uint64_t timeout_ns,
 			       int alone,

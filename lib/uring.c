@@ -111,7 +111,7 @@ static uint32_t sqpoll_flags(struct peal__uring *uring, uint32_t wait_for,
 							: 0;
 }
 
-/* A polled ring cannot hold the read of its eventfd: between device polls it
+/* A polled ring cannot hold the poll of its eventfd: between device polls it
  * sleeps here, in slices, when there is nothing to poll for. */
 static void iopoll_wait(struct peal__uring *uring, uint64_t timeout_ns)
 {
@@ -203,7 +203,7 @@ static void overflow(struct peal_ring *ring, struct peal__uring *uring)
 		signal_fd(uring->notify_fd);
 }
 
-/* A ring with SQPOLL, IOPOLL, a foreign loop, or no read of its eventfd. */
+/* A ring with SQPOLL, IOPOLL, a foreign loop, or no poll of its eventfd. */
 static __attribute__((noinline)) int
 enter_unusual(struct peal_ring *ring, uint32_t wait_for, uint64_t timeout_ns)
 {
@@ -243,16 +243,42 @@ enter_unusual(struct peal_ring *ring, uint32_t wait_for, uint64_t timeout_ns)
  * With DEFER_TASKRUN a wait ends at the first completion of an interrupt that
  * brings many, and the flag says that there are more. Taken together, what
  * their handlers start is submitted together: one kick of the device, not
- * three, with 32 reads on a disk. Not too many: a socket's data would grow
- * cold, or the queue full.
+ * three, with 32 reads on a disk. Not for sockets: there more at a time only
+ * means that the data is cold when it is sent (1.3 times the CPU, 1000
+ * connections with 16 KiB each).
  */
+static int is_of_a_file(const struct peal_ring *ring)
+{
+	const struct peal__queues *queues = &ring->queues;
+	uint64_t user_data =
+		queues->cqes[*queues->cq_head & queues->cq_mask].user_data;
+	uint32_t index = (uint32_t)(user_data & PEAL__ROW_MASK);
+
+	if (!peal__cq_ready(ring) || user_data & PEAL__DATA_OWN ||
+	    index > ring->rows_used)
+		return 0;
+	switch (ring->rows[index].opcode) {
+	case PEAL__OP_READ:
+	case PEAL__OP_READ_FIXED:
+	case PEAL__OP_READV:
+	case PEAL__OP_READV_FIXED:
+	case PEAL__OP_WRITE:
+	case PEAL__OP_WRITE_FIXED:
+	case PEAL__OP_WRITEV:
+	case PEAL__OP_WRITEV_FIXED:
+		return 1;
+	default:
+		return 0;
+	}
+}
+
 static __attribute__((noinline)) void gather(struct peal_ring *ring,
 					     struct peal__uring *uring)
 {
 	const struct peal__queues *queues = &ring->queues;
 	unsigned tries = GATHER_TRIES;
 
-	while (tries-- &&
+	while (tries-- && is_of_a_file(ring) &&
 	       peal__load_acquire(queues->cq_tail) - *queues->cq_head <
 		       GATHER_ENOUGH &&
 	       peal__load_acquire(uring->sq_flags) & PEAL__SQ_TASKRUN) {

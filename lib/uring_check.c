@@ -426,14 +426,22 @@ const char *peal__uring_check(enum peal__check what, uint32_t setup_flags)
 	static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 	static struct verdict verdicts[CHECKS][WAYS];
 	unsigned way = way_of(setup_flags);
-	struct verdict *verdict = &verdicts[what][way];
+	struct verdict *verdict = &verdicts[what][way], mine;
 
 	if (what != CHECK_BUNDLES &&
 	    setup_flags & (PEAL__SETUP_SQPOLL | PEAL__SETUP_IOPOLL))
 		return "it is not used with SQPOLL or IOPOLL";
+	/* Not judged under the lock: a child forked meanwhile would have it
+	 * locked for ever. */
 	pthread_mutex_lock(&lock);
-	if (!verdict->known)
-		judge(verdict, what, flags[way]);
+	mine = *verdict;
 	pthread_mutex_unlock(&lock);
+	if (!mine.known) {
+		judge(&mine, what, flags[way]);
+		pthread_mutex_lock(&lock);
+		if (!verdict->known)
+			*verdict = mine;
+		pthread_mutex_unlock(&lock);
+	}
 	return verdict->why;
 }

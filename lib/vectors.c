@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Reads and writes of several buffers, on a ring with arenas: if all of them
- * lie in one registered buffer, and the fd is a direct file or the arena wants
+ * Reads and writes of several buffers, on a ring with arenas or direct files:
+ * what is not aligned is refused; if all of them lie in one registered buffer, and the fd is a direct file or the arena wants
  * it so, READV becomes READV_FIXED (Linux 6.15). O_DIRECT on ext4, 32 in
  * flight, 4 KiB a part, CPU of the process per op:
  *
@@ -32,7 +32,8 @@ static uint32_t common_slot(const struct peal_ring *ring, peal_fd fd,
 	const struct peal__member *member;
 	uint32_t slot, i;
 
-	if (!count || count > MOST_PARTS)
+	if (!count || count > MOST_PARTS ||
+	    !peal__can(ring, PEAL__OP_READV_FIXED))
 		return PEAL__NO_SLOT;
 	member = peal__memory_member(ring, peal__addr(iov->iov_base),
 				     iov->iov_len);
@@ -47,6 +48,26 @@ static uint32_t common_slot(const struct peal_ring *ring, peal_fd fd,
 	return slot;
 }
 
+/* Of a direct file: each address, the sum of the lengths, the offset. (That
+ * each length is a multiple, too, only older kernels want.) */
+static int is_misaligned(const struct peal_ring *ring, peal_fd fd,
+			 const struct iovec *iov, uint32_t count,
+			 uint64_t offset)
+{
+	uint64_t sum = 0;
+	uint32_t i;
+
+	if (count > MOST_PARTS)
+		return 0;
+	for (i = 0; i < count; i++) {
+		if (peal__memory_misaligned(ring, fd,
+					    peal__addr(iov[i].iov_base), 0, 0))
+			return 1;
+		sum += iov[i].iov_len;
+	}
+	return peal__memory_misaligned(ring, fd, 0, sum, offset);
+}
+
 /* peal__start_op()'s other way, of an op with a vector. */
 peal_op peal__start_vector(struct peal_ring *ring, unsigned opcode, peal_fd fd,
 			   const void *iov, uint32_t count, uint64_t offset,
@@ -58,8 +79,11 @@ peal_op peal__start_vector(struct peal_ring *ring, unsigned opcode, peal_fd fd,
 	peal_op op;
 
 	peal__must_own(ring, peal_opcode_name(opcode));
-	if (peal__vector_is_looked_at(ring, opcode))
+	if (peal__vector_is_looked_at(ring, opcode)) {
+		if (is_misaligned(ring, fd, iov, count, offset))
+			return -EINVAL;
 		slot = common_slot(ring, fd, iov, count);
+	}
 	if (slot != PEAL__NO_SLOT)
 		opcode += PEAL__VECTOR_TO_FIXED;
 	op = peal__start(ring, &sqe, opcode, fd, flags, handler, ctx);

@@ -177,10 +177,23 @@ static peal_op start_zc(struct peal_ring *ring, unsigned opcode, peal_fd fd,
 	if (slot != PEAL__NO_SLOT) {
 		sqe->ioprio |= PEAL__RECVSEND_FIXED_BUF;
 		sqe->buf_index = (uint16_t)slot;
+		ring->stats.zc_fixed++;
 	}
 	ring->jobs[row - ring->rows].sqe = *sqe;
 	ring->stats.zc_sent++;
 	return op;
+}
+
+/* An arena that was registered with PEAL_PLAIN wants it so. */
+static uint32_t slot_for_send(const struct peal_ring *ring, const void *buf,
+			      uint32_t len)
+{
+	const struct peal__member *member =
+		peal__memory_member(ring, peal__addr(buf), len);
+
+	return member && !(member->flags & PEAL_PLAIN)
+		       ? peal__memory_slot(ring, peal__addr(buf), len)
+		       : PEAL__NO_SLOT;
 }
 
 peal_op peal_send_zc(struct peal_ring *ring, peal_fd fd, const void *buf,
@@ -191,7 +204,7 @@ peal_op peal_send_zc(struct peal_ring *ring, peal_fd fd, const void *buf,
 	peal_op op;
 
 	peal__must_own(ring, "send_zc");
-	slot = peal__memory_slot(ring, peal__addr(buf), peal__len(len));
+	slot = slot_for_send(ring, buf, peal__len(len));
 	if (!is_worth_it(ring, PEAL__OP_SEND_ZC, len, slot != PEAL__NO_SLOT)) {
 		ring->stats.zc_plain++;
 		return peal_send(ring, fd, buf, len, msg_flags, flags,

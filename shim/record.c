@@ -255,9 +255,12 @@ static uint64_t note_posts(struct peal_ring *ring, struct record *record)
 
 static void record_posts(struct peal_ring *ring)
 {
-	uint64_t end = note_posts(ring, record_of(ring));
 	struct peal__post post;
+	uint64_t end;
 
+	if (ring->stop)		/* none runs, in a replay neither */
+		return;
+	end = note_posts(ring, record_of(ring));
 	while (ring->post_head != end && !ring->stop &&
 	       peal__post_take(ring, &post)) {
 		ring->stats.posts++;

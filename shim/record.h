@@ -135,6 +135,7 @@ struct record_op {
 	uint32_t addr_room;	/* where an address comes to stand */
 	uint8_t raw;
 	uint8_t in_pool;	/* replay: its completion is to come */
+	uint8_t ended;		/* replay: its last completion came */
 };
 
 /* Bytes that are put together, or taken apart. */

@@ -202,7 +202,7 @@ void peal__record_note(const struct peal_ring *ring, struct record_op *op,
 	op->sqe = *sqe;
 	op->addr_room = 0;
 	op->raw = (ring->rows[row].flags & ROW_RAW) != 0;
-	op->in_pool = 0;
+	op->in_pool = op->ended = 0;
 	if (sqe->opcode == PEAL__OP_RECVMSG &&
 	    look(&msg, sqe->addr, sizeof msg) == sizeof msg)
 		op->addr_room = msg.msg_namelen;

@@ -59,17 +59,19 @@ static int replay_job(struct peal_ring *ring, struct peal__job *job)
 
 static int replay_job_cancel(struct peal_ring *ring, struct peal__job *job)
 {
+	struct replay *replay = replay_of(ring);
+	struct record_op *op =
+		&replay->ops[job->sqe.user_data & PEAL__ROW_MASK];
 	const struct record_done *done =
 		look_for(ring, RECORD_UNDONE, job->sqe.user_data);
 
-	if (!done) {
+	if (!done || (done->result && !op->in_pool)) {
 		peal__replay_differs(ring, "a job to be cancelled", "");
 		return 0;
 	}
-	peal__record_take(&replay_of(ring)->file);
+	peal__record_take(&replay->file);
 	if (done->result)
-		replay_of(ring)->ops[job->sqe.user_data &
-				     PEAL__ROW_MASK].in_pool = 0;
+		op->in_pool = 0;
 	return done->result != 0;
 }
 
@@ -266,6 +268,10 @@ static int replay_group_open(struct peal_ring *ring, struct peal_group *group)
 
 	if (rc < 0)
 		return rc;
+	if (group->incremental) {	/* the library's, when it is recorded */
+		peal__replay_differs(ring, "a group in pieces", "");
+		return -EBADMSG;
+	}
 	group->bundles = rc != 0;
 	replay->taken[group->id] = calloc(group->count, sizeof(uint32_t));
 	return replay->taken[group->id] ? 0 : -ENOMEM;

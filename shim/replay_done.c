@@ -71,9 +71,12 @@ static int is_too_much(const struct peal__sqe *sqe, int64_t result)
 	case PEAL__OP_SEND:
 	case PEAL__OP_SEND_ZC:
 	case PEAL__OP_READ_DIR:
+	case PEAL__OP_SPLICE:
 		return (uint64_t)result > sqe->len;
 	case PEAL__OP_READV:
+	case PEAL__OP_READV_FIXED:
 	case PEAL__OP_WRITEV:
+	case PEAL__OP_WRITEV_FIXED:
 		return (uint64_t)result > room_of(msg ? record_pointer(
 						  sqe->addr) : NULL, sqe->len);
 	case PEAL__OP_RECVMSG:
@@ -110,6 +113,19 @@ static int take_buffers(struct peal_ring *ring, const struct peal_group *group,
 	return 1;
 }
 
+/* More than one completion, or a notice: not of every op. */
+static int has_possible_flags(const struct peal__row *row,
+			      const struct record_op *op, uint32_t flags)
+{
+	int zc = op->sqe.opcode == PEAL__OP_SEND_ZC ||
+		 op->sqe.opcode == PEAL__OP_SENDMSG_ZC;
+
+	if (flags & PEAL__CQE_NOTIF)
+		return zc;
+	return !(flags & PEAL__CQE_MORE) || zc || op->raw ||
+	       row->flags & ROW_MULTI;
+}
+
 static int is_possible(struct peal_ring *ring, const struct peal__row *row,
 		       const struct record_op *op,
 		       const struct record_done *done)
@@ -119,6 +135,8 @@ static int is_possible(struct peal_ring *ring, const struct peal__row *row,
 					 PEAL__CQE_BUF_MORE);
 	const struct peal_group *group;
 
+	if (!has_possible_flags(row, op, done->flags))
+		return 0;
 	if (done->result < 0 || done->flags & PEAL__CQE_NOTIF)
 		return !(flags & 0xffffu & ~(PEAL__CQE_MORE |
 					     PEAL__CQE_NOTIF |
@@ -204,17 +222,22 @@ void peal__replay_complete(struct peal_ring *ring,
 	int own = (done->user_data & PEAL__DATA_OWN) != 0;
 	const struct peal__row *row =
 		own ? NULL : peal__row_find(ring, (peal_op)done->user_data);
-	int in_pool = row && replay->ops[row - ring->rows].in_pool;
+	struct record_op *op = row ? &replay->ops[row - ring->rows] : NULL;
+	int in_pool = op && op->in_pool;
 	int64_t result;
 
 	if (frame->kind == RECORD_JOB_DONE ? !in_pool
-	    : !peal__soft_room(ring) || !(own || is_held(row))) {
+	    : !peal__soft_room(ring) ||
+	      !(own || (is_held(row) && !op->ended)) ||
+	      done->result != (int32_t)done->result) {
 		peal__replay_differs(ring, "nothing that it is for", "");
 		return;
 	}
 	result = peal__replay_result(ring, frame);
 	if (replay->failed)
 		return;
+	if (op)
+		op->ended = !(done->flags & PEAL__CQE_MORE);
 	if (in_pool)
 		complete_job(ring, done->user_data, result);
 	else

@@ -428,6 +428,34 @@ TEST(file_that_the_ring_opened_with_o_direct_is_checked_without_an_arena)
 	ck_assert(has_pattern(buf, BLOCK, 7));
 }
 
+TEST(unaligned_vectors_of_a_direct_file_are_refused_with_the_numbers)
+{
+	char *buf = aligned_buffer(2 * BLOCK);
+	struct iovec iov[2] = { { buf, BLOCK }, { buf + BLOCK, BLOCK } };
+	int fd;
+
+	DIRECT_FILE(fd);
+	if (wants(fd) < 2)
+		SKIP("this system does not tell what O_DIRECT wants");
+	fd = (int)finish(peal_open(ring, PEAL_CWD, path_in_dir("direct"),
+				   O_RDWR | O_DIRECT, 0, 0, on_done, NULL));
+	ck_ok(fd);
+	keep_fd(fd);
+	refused(peal_readv(ring, fd, iov, 2, 3, 0, 0, on_done, NULL), "offset",
+		3);
+	iov[1].iov_len = 100;
+	refused(peal_writev(ring, fd, iov, 2, 0, 0, 0, on_done, NULL),
+		"length", BLOCK + 100);
+	iov[1].iov_len = BLOCK;
+	iov[1].iov_base = buf + BLOCK - 1;
+	refused(peal_readv(ring, fd, iov, 2, 0, 0, 0, on_done, NULL),
+		"address", (unsigned long long)(uintptr_t)(buf + BLOCK - 1));
+	iov[1].iov_base = buf + BLOCK;
+	ck_result(finish(peal_readv(ring, fd, iov, 2, 0, 0, 0, on_done,
+				    NULL)), 2 * BLOCK);
+	ck_assert(has_pattern(buf, 2 * BLOCK, 7));
+}
+
 TEST(other_file_under_a_direct_files_number_is_not_refused)
 {
 	char *buf;

@@ -289,12 +289,12 @@ TEST(drained_close_after_a_zero_copy_send)
 	ck_assert_int_eq(recv(fds[1], &byte, 1, 0), 0);
 }
 
-TEST(zero_copy_send_from_an_arena)
+static void send_from_an_arena(unsigned how)
 {
 	struct peal_arena_options options = PEAL_ARENA_OPTIONS;
 	struct peal_arena *arena;
 	static char back[20000];
-	int fds[2];
+	int fds[2], rc;
 	char *buf;
 
 	open_always();
@@ -302,10 +302,8 @@ TEST(zero_copy_send_from_an_arena)
 	options.bytes = 1 << 20;
 	options.flags = PEAL_ARENA_PLAIN_OK;
 	ck_result(peal_arena_open(&arena, &options), 0);
-	if (peal_arena_register(ring, arena, 0) < 0) {
-		peal_arena_close(arena);
-		SKIP("no registered memory: %s", peal_memory_reason());
-	}
+	rc = peal_arena_register(ring, arena, how);
+	ck_assert_int_ge(rc, 0);
 	buf = peal_arena_alloc(arena, 20000, 64);
 	ck_assert_ptr_nonnull(buf);
 	fill_pattern(buf, 20000, 9);
@@ -313,9 +311,23 @@ TEST(zero_copy_send_from_an_arena)
 				      NULL)), 20000);
 	ck_assert_int_eq(recv(fds[1], back, 20000, MSG_WAITALL), 20000);
 	ck_assert(has_pattern(back, 20000, 9));
+	if (rc == 0 && has_zc() && how != PEAL_PLAIN)
+		ck_assert_uint_ge(ring_stats().zc_fixed, 1);
+	else
+		ck_assert_uint_eq(ring_stats().zc_fixed, 0);
 	peal_arena_free(arena, buf);
 	ck_result(peal_arena_unregister(ring, arena), 0);
 	peal_arena_close(arena);
+}
+
+TEST(zero_copy_send_from_an_arena_is_registered)
+{
+	send_from_an_arena(0);
+}
+
+TEST(zero_copy_send_from_an_arena_of_plain_ops_is_not)
+{
+	send_from_an_arena(PEAL_PLAIN);
 }
 
 SUITE("zc")

@@ -167,7 +167,8 @@ peal_op peal_write(struct peal_ring *ring, peal_fd fd, const void *buf,
  * Reads into several buffers with one call, preadv2(2).
  *   fd       as peal_read
  *   iov      count buffers; the array and the buffers are lent. On a ring with
- *            an arena it is read at once: it must be memory
+ *            an arena, or that opened a file with O_DIRECT, it is read at once:
+ *            it must be memory
  *   count    items, at most 1024
  *   offset   as peal_read
  *   rw_flags RWF_HIPRI, RWF_NOWAIT, ...; 0

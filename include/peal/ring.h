@@ -238,7 +238,7 @@ uint32_t peal_ring_in_flight(struct peal_ring *ring);
 
 /*
  * The name of the engine in use.
- * Result     "uring" or "epoll", on Windows "iocp"; never NULL
+ * Result     "uring", "epoll", "sim" or "replay", on Windows "iocp"; never NULL
  * Errors     none
  * Lifetime   of the program
  * Thread     the ring's
@@ -265,10 +265,11 @@ const char *peal_ring_engine_reason(struct peal_ring *ring);
  * also after starting ops outside of a handler: it is what submits them. It may
  * be readable for nothing.
  * Result     the descriptor; poll it, do nothing else with it
- * Errors     -EMFILE, -ENFILE: the first call makes one more descriptor
+ * Errors     -EMFILE, -ENFILE: the first call makes one more descriptor;
+ *            -EOPNOTSUPP: the engine has none
  * Lifetime   of the ring
  * Thread     the ring's
- * Engines    all
+ * Engines    io_uring, epoll, replay
  * Memory     none
  */
 int peal_ring_fd(struct peal_ring *ring);
@@ -355,6 +356,7 @@ struct peal_stats {
 	uint64_t direct_by_op[PEAL_STATS_OPS]; /* of by_op, on direct fds */
 	uint64_t bounced_by_op[PEAL_STATS_OPS]; /* ops with PEAL_BOUNCE that were
 						 * not aligned */
+	uint64_t zc_fixed;	/* of zc_sent, from registered memory */
 };
 
 /*

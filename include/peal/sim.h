@@ -50,7 +50,8 @@
  * nothing: its peers learn it by a reset when it is back and they send.
  *
  * What cannot be had: descriptors for other loops (peal_ring_fd()), threads,
- * users and permissions, terminals, timerfd and its like, the escape hatch of
+ * users and permissions, terminals, timerfd and its like, registered memory (an
+ * arena is plain), sends without a copy (they are plain), the escape hatch of
  * uring.h.
  */
 #ifndef PEAL_SIM_H

@@ -32,7 +32,7 @@ static struct {
 
 static const char *engines[ENGINES];
 static unsigned engine_count;
-static char log_path[] = "/tmp/peal-fuzz-log.XXXXXX";
+static char log_path[256];
 
 static _Noreturn void usage(void)
 {
@@ -214,6 +214,8 @@ int main(int argc, char **argv)
 
 	read_options(argc, argv);
 	find_engines();
+	snprintf(log_path, sizeof log_path, "%s/peal-fuzz-log.XXXXXX",
+		 getenv("TMPDIR") ? getenv("TMPDIR") : "/tmp");
 	fd = mkstemp(log_path);
 	if (fd < 0) {
 		perror(log_path);
