@@ -347,12 +347,15 @@ static int uring_fd(struct peal_ring *ring)
 }
 
 /* A read of the eventfd points into our memory; a poll that is left to the end
- * of the kernel's ring puts that off. */
+ * of the kernel's ring puts that off. (6.1 with SQPOLL forgets a cancel of a
+ * poll that has just been told of something: more than one try.) */
 static void take_wake_back(struct peal_ring *ring, struct peal__uring *uring)
 {
 	struct peal__sqe *sqe;
 
-	if (!uring->wake_armed || uring->wake_by_read || !peal__sq_room(ring))
+	if (uring->wake_by_read)
+		uring_wake(ring);
+	if (uring->wake_by_read || !peal__sq_room(ring))
 		return;
 	sqe = peal__sqe_fill(ring, PEAL__OP_ASYNC_CANCEL, -1, 0,
 			     PEAL__DATA_IGNORE);
@@ -364,9 +367,8 @@ static int disarm(struct peal_ring *ring, struct peal__uring *uring)
 	struct peal__queues *queues = &ring->queues;
 	int tries;
 
-	take_wake_back(ring, uring);
 	for (tries = 0; uring->wake_armed && tries < 100; tries++) {
-		uring_wake(ring);
+		take_wake_back(ring, uring);
 		uring_enter(ring, 1, 10 * PEAL_MS);
 		while (*queues->cq_head !=
 		       peal__load_acquire(queues->cq_tail)) {
@@ -390,7 +392,8 @@ static void uring_close(struct peal_ring *ring)
 	close(uring->wake_fd);
 	if (uring->notify_fd >= 0)
 		close(uring->notify_fd);
-	if (!busy)	/* else the kernel may still write into it: leak it */
+	if (!busy || !uring->wake_by_read)	/* else the kernel may still
+						 * write into it: leak it */
 		peal__free(ring, uring, sizeof *uring);
 }
 
