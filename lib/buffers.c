@@ -246,9 +246,10 @@ static int off_grid(const struct peal__hint *hint, uint64_t addr,
 
 /* The kernel would say -EINVAL and no more. A number that names another file by
  * now must not be refused for the old one's sake. */
-static __attribute__((noinline)) int
-is_misaligned(const struct peal_ring *ring, const struct peal__hint *hint,
-	      peal_fd fd, uint64_t addr, uint64_t len, uint64_t offset)
+__attribute__((noinline)) int
+peal__memory_misaligned(const struct peal_ring *ring,
+			const struct peal__hint *hint, peal_fd fd,
+			uint64_t addr, uint64_t len, uint64_t offset)
 {
 	const char *what = "address";
 	uint64_t was = addr, mask;
@@ -275,12 +276,6 @@ is_misaligned(const struct peal_ring *ring, const struct peal__hint *hint,
 	return 1;
 }
 
-int peal__memory_misaligned(const struct peal_ring *ring, peal_fd fd,
-			    uint64_t addr, uint64_t len, uint64_t offset)
-{
-	return is_misaligned(ring, hint_of(ring, fd), fd, addr, len, offset);
-}
-
 /* Looks at an op that is to be started: refuses it, or says its form. It may be
  * LOOK_BOUNCE. */
 peal__inline int look_at(struct peal_ring *ring, struct peal__look *look,
@@ -305,7 +300,8 @@ peal__inline int look_at(struct peal_ring *ring, struct peal__look *look,
 	if (member || ring->looks & LOOK_DIRECT) {
 		hint = hint_of(ring, fd);
 		if (peal__unlikely(off_grid(hint, addr, len, offset)) &&
-		    is_misaligned(ring, hint, fd, addr, len, offset))
+		    peal__memory_misaligned(ring, hint, fd, addr, len,
+					    offset))
 			return -EINVAL;
 		direct = hint->kind == KIND_DIRECT;
 	}

@@ -73,8 +73,10 @@ static inline int peal__vector_is_looked_at(const struct peal_ring *ring,
 		peal__can(ring, opcode + PEAL__VECTOR_TO_FIXED));
 }
 
-/* 1, with a reason: the file does not take such memory, or such a place. */
-int peal__memory_misaligned(const struct peal_ring *ring, peal_fd fd,
+/* 1, with a reason: the file, of which hint tells, does not take such memory,
+ * or such a place. */
+int peal__memory_misaligned(const struct peal_ring *ring,
+			    const struct peal__hint *hint, peal_fd fd,
 			    uint64_t addr, uint64_t len, uint64_t offset);
 
 /* shim/memory.c: asks the system what out->fd is. */

@@ -26,7 +26,8 @@ static uint32_t slot_of(const struct peal_ring *ring, const struct iovec *part)
 }
 
 /* PEAL__NO_SLOT: the plain form. An empty part is none that the kernel takes. */
-static uint32_t common_slot(const struct peal_ring *ring, peal_fd fd,
+static uint32_t common_slot(const struct peal_ring *ring,
+			    const struct peal__hint *hint,
 			    const struct iovec *iov, uint32_t count)
 {
 	const struct peal__member *member;
@@ -38,8 +39,7 @@ static uint32_t common_slot(const struct peal_ring *ring, peal_fd fd,
 	member = peal__memory_member(ring, peal__addr(iov->iov_base),
 				     iov->iov_len);
 	if (!member || member->flags & PEAL_PLAIN ||
-	    (!(member->flags & PEAL_FIXED) &&
-	     peal__memory_hint(ring, fd)->kind != KIND_DIRECT))
+	    (!(member->flags & PEAL_FIXED) && hint->kind != KIND_DIRECT))
 		return PEAL__NO_SLOT;
 	slot = slot_of(ring, iov);
 	for (i = 1; i < count && slot != PEAL__NO_SLOT; i++)
@@ -50,7 +50,8 @@ static uint32_t common_slot(const struct peal_ring *ring, peal_fd fd,
 
 /* Of a direct file: each address, the sum of the lengths, the offset. (That
  * each length is a multiple, too, only older kernels want.) */
-static int is_misaligned(const struct peal_ring *ring, peal_fd fd,
+static int is_misaligned(const struct peal_ring *ring,
+			 const struct peal__hint *hint, peal_fd fd,
 			 const struct iovec *iov, uint32_t count,
 			 uint64_t offset)
 {
@@ -60,12 +61,12 @@ static int is_misaligned(const struct peal_ring *ring, peal_fd fd,
 	if (count > MOST_PARTS)
 		return 0;
 	for (i = 0; i < count; i++) {
-		if (peal__memory_misaligned(ring, fd,
+		if (peal__memory_misaligned(ring, hint, fd,
 					    peal__addr(iov[i].iov_base), 0, 0))
 			return 1;
 		sum += iov[i].iov_len;
 	}
-	return peal__memory_misaligned(ring, fd, 0, sum, offset);
+	return peal__memory_misaligned(ring, hint, fd, 0, sum, offset);
 }
 
 /* peal__start_op()'s other way, of an op with a vector. */
@@ -74,15 +75,17 @@ peal_op peal__start_vector(struct peal_ring *ring, unsigned opcode, peal_fd fd,
 			   uint32_t op_flags, unsigned flags,
 			   peal_handler *handler, void *ctx)
 {
+	const struct peal__hint *hint;
 	uint32_t slot = PEAL__NO_SLOT;
 	struct peal__sqe *sqe;
 	peal_op op;
 
 	peal__must_own(ring, peal_opcode_name(opcode));
 	if (peal__vector_is_looked_at(ring, opcode)) {
-		if (is_misaligned(ring, fd, iov, count, offset))
+		hint = peal__memory_hint(ring, fd);
+		if (is_misaligned(ring, hint, fd, iov, count, offset))
 			return -EINVAL;
-		slot = common_slot(ring, fd, iov, count);
+		slot = common_slot(ring, hint, iov, count);
 	}
 	if (slot != PEAL__NO_SLOT)
 		opcode += PEAL__VECTOR_TO_FIXED;
