@@ -266,6 +266,7 @@ void harness_check_what_is_open(void);	/* fails the test if there is more */
 int harness_records(void);	/* or replays */
 int harness_replays(void);
 void harness_record_begin(void);
+void harness_remove_tree(const char *path);
 void harness_record_end(void);	/* fails the test if the replay differed */
 void harness_record_add(TCase *tcase, const char *test);
 int harness_record_skips(Suite *suite, const char *test);

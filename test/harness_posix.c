@@ -185,6 +185,11 @@ static int remove_entry(const char *path, const struct stat *st, int type,
 	return remove(path);
 }
 
+void harness_remove_tree(const char *path)
+{
+	nftw(path, remove_entry, 16, FTW_DEPTH | FTW_PHYS);
+}
+
 static TCase *new_case(Suite *suite, int kind, const char *name)
 {
 	TCase *tcase = tcase_create(name);
@@ -270,6 +275,6 @@ int harness_main(int argc, char **argv, const char *suite)
 	if (srunner_ntests_run(runner) == 0)
 		failed = 1;
 	srunner_free(runner);
-	nftw(harness_base_dir, remove_entry, 16, FTW_DEPTH | FTW_PHYS);
+	harness_remove_tree(harness_base_dir);
 	return failed ? 1 : 0;
 }

@@ -5,7 +5,6 @@
  * that takes what ops do for real cannot be replayed: the list says why.
  */
 #define SIM_CALLS_REAL
-#include <ftw.h>
 #include <limits.h>
 
 #include "test/harness.h"
@@ -177,15 +176,6 @@ static int is_of(const char *suite)
 	return !strncmp(program() + strlen("conform_"), suite, strlen(suite));
 }
 
-static int remove_entry(const char *path, const struct stat *st, int type,
-			struct FTW *ftw)
-{
-	(void)st;
-	(void)type;
-	(void)ftw;
-	return remove(path);
-}
-
 /* The directory has the same name both times: a path is what ops are given. */
 void harness_record_begin(void)
 {
@@ -198,7 +188,7 @@ void harness_record_begin(void)
 	harness_path(record_name, "%s/%s.%s", in, program(),
 		     tests[current - 1]);
 	harness_path(harness_dir, "%s.dir", record_name);
-	nftw(harness_dir, remove_entry, 16, FTW_DEPTH | FTW_PHYS);
+	harness_remove_tree(harness_dir);
 	if (!harness_replays()) {
 		setenv("PEAL_RECORD", record_name, 1);
 		return;
