@@ -143,6 +143,16 @@ static void release(struct peal_ring *where, void *ctx)
 	peal_ring_release(where);
 }
 
+TEST(post_waits_for_the_turn_after_one_that_was_stopped_before_it_began)
+{
+	post(ring, count, NULL);
+	peal_ring_stop(ring);
+	ck_ok(peal_ring_turn(ring, 0));
+	ck_assert_uint_eq(run_count, 0);
+	ck_ok(peal_ring_turn(ring, 0));
+	ck_assert_uint_eq(run_count, 1);
+}
+
 TEST(hold_keeps_the_ring_running_until_a_post_releases_it)
 {
 	peal_ring_hold(ring);
