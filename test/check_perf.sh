@@ -109,6 +109,18 @@ grep -A1 '  BAD  ' "$work/doctor" | grep -v -e '  BAD  ' -e '^--$' |
 	grep -v 'remedy: .' >> "$work/bad"
 nothing doctor_looks_at_everything_and_has_a_remedy_for_each_problem \
 	"$work/bad"
+if [ -n "$uring" ]; then
+	sed -n '/^io_uring/,/^peal on it/p' "$work/doctor" | tr -s ' ' '\n' \
+		> "$work/words"
+	for what in SQPOLL SQ_AFF ATTACH_WQ NO_MMAP REGISTERED_FD_ONLY \
+		SQ_REWIND GETEVENTS CQE_SKIP_SUCCESS FILE_ALLOC_RANGE QUERY \
+		NODROP nop; do
+		grep -q -x -e "$what" "$work/words" || echo "$what is not asked"
+	done > "$work/bad"
+	# This it would be if a probe's arguments were wrong.
+	grep 'EINVAL' "$work/words" >> "$work/bad"
+	nothing doctor_asks_for_each_flag_and_registration "$work/bad"
+fi
 same doctor_counts_its_problems "$(tail -1 "$work/doctor" | cut -d ' ' -f 1)" \
 	"$(grep -c '  BAD  ' "$work/doctor")"
 
