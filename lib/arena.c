@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Arenas: a region (shim/memory.c) and a heap over it. What rings make of them
- * is in buffers.c.
+ * is in register.c and buffers.c.
  */
 #include <stdarg.h>
 #include <string.h>
