@@ -149,10 +149,9 @@ static struct grid grid_of(const struct peal__hint *hint)
 	return grid;
 }
 
-static int is_off(const struct peal_ring *ring, peal_fd fd, uint64_t addr,
-		  uint64_t len, uint64_t offset)
+static int is_off(const struct peal__hint *hint, uint64_t addr, uint64_t len,
+		  uint64_t offset)
 {
-	const struct peal__hint *hint = peal__memory_hint(ring, fd);
 	struct grid grid = grid_of(hint);
 
 	return hint->kind == KIND_DIRECT &&
@@ -178,12 +177,13 @@ int peal__bounce_look(struct peal_ring *ring, struct peal__look *look,
 	struct grid grid;
 
 	look->flags &= ~PEAL_BOUNCE;
-	if (!is_off(ring, fd, addr, len, at))
+	if (!is_off(peal__memory_hint(ring, fd), addr, len, at))
 		return 0;
 	peal__memory_forget(ring, fd);
-	if (!is_off(ring, fd, addr, len, at))
+	look->hint = peal__memory_hint(ring, fd);
+	if (!is_off(look->hint, addr, len, at))
 		return 0;
-	grid = grid_of(peal__memory_hint(ring, fd));
+	grid = grid_of(look->hint);
 	if (look->flags & PEAL_FIXED) {
 		peal__memory_reason("PEAL_FIXED and PEAL_BOUNCE exclude each "
 				    "other where the op is not aligned: the "
@@ -255,7 +255,7 @@ peal_op peal__bounce_start(struct peal_ring *ring,
 			   const void *buf, uint64_t len, uint64_t offset,
 			   peal_handler *handler, void *ctx)
 {
-	struct grid grid = grid_of(peal__memory_hint(ring, fd));
+	struct grid grid = grid_of(look->hint);
 	struct bounced one = { .user = (char *)(uintptr_t)buf, .len = len };
 	int error;
 	peal_op op;

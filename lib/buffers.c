@@ -303,7 +303,7 @@ peal_op peal__start_looked(struct peal_ring *ring, unsigned opcode, peal_fd fd,
 			   uint32_t op_flags, unsigned flags,
 			   peal_handler *handler, void *ctx)
 {
-	struct peal__look look = { opcode, flags, 0, 0 };
+	struct peal__look look = { opcode, flags, 0, 0, NULL };
 	struct peal__sqe *sqe;
 	peal_op op;
 

@@ -165,7 +165,7 @@ begin_looked(struct peal_ring *ring, unsigned opcode, peal_fd fd,
 	     const void *buf, size_t len, uint64_t offset, uint32_t msg_flags,
 	     unsigned flags, peal_handler *handler, void *ctx)
 {
-	struct peal__look look = { opcode, flags, 0, 1 };
+	struct peal__look look = { opcode, flags, 0, 1, NULL };
 	peal_op op = peal__memory_look(ring, &look, fd, buf, len, offset);
 
 	if (op == LOOK_BOUNCE)

@@ -297,11 +297,13 @@ static inline int peal__jobs_waiting(struct peal_ring *ring)
 
 
 /* buffers.c: an op whose buffer is looked at, before and after its start */
+struct peal__hint;
 struct peal__look {
 	unsigned opcode;
 	unsigned flags;
 	uint32_t slot;		/* of the registered form */
 	uint32_t is_full;	/* it is a full transfer */
+	const struct peal__hint *hint;	/* LOOK_BOUNCE: its file */
 };
 
 int peal__memory_open(struct peal_ring *ring, uint32_t bounce_bytes);
@@ -325,7 +327,6 @@ peal_op peal__start_vector(struct peal_ring *ring, unsigned opcode, peal_fd fd,
 			   peal_handler *handler, void *ctx);
 void peal__memory_forget(const struct peal_ring *ring, peal_fd fd);
 void peal__memory_direct(struct peal_ring *ring);
-struct peal__hint;
 const struct peal__hint *peal__memory_hint(const struct peal_ring *ring,
 					   peal_fd fd);
 uint32_t peal__memory_slot(const struct peal_ring *ring, uint64_t addr,
