@@ -86,12 +86,14 @@ struct peal__engine {
 	int64_t (*call)(struct peal_ring *ring, const struct peal__sqe *sqe);
 
 	/* For a ring that is recorded or replayed. Starts a job (see
-	 * peal__job_start()); takes one back; runs this turn's posts, each of
-	 * which has the thread that made it; when only posts may be left: is the
-	 * ring to turn? With a job(), enter() fills ring->jobs_done. NULL: the
-	 * pool; all posts; if there are any. */
+	 * peal__job_start()); takes one back; is told that an entry became a
+	 * job; runs this turn's posts, each of which has the thread that made
+	 * it; when only posts may be left: is the ring to turn? With a job(),
+	 * enter() fills ring->jobs_done. NULL: the pool; all posts; if there
+	 * are any. */
 	int (*job)(struct peal_ring *ring, struct peal__job *job);
 	int (*job_cancel)(struct peal_ring *ring, struct peal__job *job);
+	void (*job_made)(struct peal_ring *ring, const struct peal__job *job);
 	void (*posts)(struct peal_ring *ring);
 	int (*goes_on)(struct peal_ring *ring, int posts_wait);
 

@@ -174,13 +174,17 @@ void peal__soft_start(struct peal_ring *ring, const struct peal__sqe *sqe,
 	peal__soft_complete(ring, sqe->user_data, rc, 0);
 }
 
-/* It may have been handed to the pool since the ring sent the cancel. */
+/* It may have been handed to the pool since the ring sent the cancel; or will
+ * be, which only the engine knows: a record is asked, too. */
 int peal__soft_cancel(struct peal_ring *ring, uint64_t target)
 {
 	struct peal__row *row = peal__row_find(ring, (peal_op)target);
 
 	if (!row || !(row->flags & ROW_JOB))
 		return -ENOENT;
+	if (peal__job_is_new(ring, row) && ring->engine->job_cancel &&
+	    !ring->engine->job_cancel(ring, peal__soft_job(ring, target)))
+		return -EALREADY;
 	if (!peal__job_cancel(ring, row))
 		return -EALREADY;
 	peal__ready(ring, row, -ECANCELED);
@@ -193,6 +197,8 @@ void peal__soft_to_pool(struct peal_ring *ring, struct peal__job *job)
 	struct peal__row *row = &ring->rows[job - ring->jobs];
 
 	*peal__job_new(ring, row, 0) = entry;
+	if (ring->engine->job_made)
+		ring->engine->job_made(ring, job);
 }
 
 void peal__soft_explain(struct peal_ring *ring, FILE *out, unsigned feature,

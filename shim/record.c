@@ -116,7 +116,8 @@ static int record_job(struct peal_ring *ring, struct peal__job *job)
 
 static int record_job_cancel(struct peal_ring *ring, struct peal__job *job)
 {
-	int taken = peal__pool_cancel(ring->pool, job);
+	int taken = job->held == HELD_NEW ||	/* the pool has it not yet */
+		    peal__pool_cancel(ring->pool, job);
 
 	note_result(ring, RECORD_UNDONE, job->sqe.user_data, taken, 0, 0);
 	return taken;
@@ -171,17 +172,10 @@ static void take_jobs(struct peal_ring *ring)
 			    job->result, 0, 0);
 }
 
-/* Entries that the engine gave to the pool instead: the last so many. */
-static void note_to_pool(struct peal_ring *ring, uint64_t count)
+/* An entry that the engine gives to the pool instead. */
+static void record_job_made(struct peal_ring *ring, const struct peal__job *job)
 {
-	const struct peal__job *job = ring->jobs_new.last;
-
-	if (!count)
-		return;
-	while (job && --count && job->prev)
-		job = job->prev;
-	for (; job; job = job->next)
-		note_result(ring, RECORD_TO_POOL, job->sqe.user_data, 0, 0, 0);
+	note_result(ring, RECORD_TO_POOL, job->sqe.user_data, 0, 0, 0);
 }
 
 static void inner_queue(struct peal_ring *ring, struct record *record)
@@ -203,7 +197,6 @@ static int record_enter(struct peal_ring *ring, uint32_t wait_for,
 {
 	struct record *record = record_of(ring);
 	struct peal__queues *queues = &ring->queues;
-	uint64_t jobs = ring->stats.jobs;
 	struct record_turn turn;
 
 	while (record->noted != queues->sq_tail)
@@ -212,7 +205,6 @@ static int record_enter(struct peal_ring *ring, uint32_t wait_for,
 	inner_queue(ring, record);
 	turn.rc = record->real->enter(ring, wait_for, timeout_ns);
 	record->noted = queues->sq_tail;	/* the engine's own */
-	note_to_pool(ring, ring->stats.jobs - jobs);
 	take_completions(ring, record);
 	take_jobs(ring);
 	own_queue(ring, record);
@@ -410,6 +402,7 @@ static void replace_calls(struct peal__engine *engine)
 	engine->call = record_call;
 	engine->job = record_job;
 	engine->job_cancel = record_job_cancel;
+	engine->job_made = record_job_made;
 	engine->posts = record_posts;
 	engine->goes_on = record_goes_on;
 	engine->explain = record_explain;

@@ -65,7 +65,7 @@ static int replay_job_cancel(struct peal_ring *ring, struct peal__job *job)
 	const struct record_done *done =
 		look_for(ring, RECORD_UNDONE, job->sqe.user_data);
 
-	if (!done || (done->result && !op->in_pool)) {
+	if (!done || (done->result && !op->in_pool && job->held != HELD_NEW)) {
 		peal__replay_differs(ring, "a job to be cancelled", "");
 		return 0;
 	}

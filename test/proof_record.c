@@ -218,18 +218,17 @@ static void take_away(void)
 	peers[0] = peers[1] = closed_fd();
 }
 
-static void same_again(const char *engine)
+static void same_again(const char *engine, void (*again)(void))
 {
 	prepare();
 	record_on(engine);
-	program();
+	again();
 	memcpy(first_log, log_text, sizeof(log_text));
-	ck_assert_ptr_ne(strstr(first_log, "over there"), NULL);
 	open_on(engine);
 	take_away();
 	replay();
 	ck_assert_str_eq(peal_ring_engine(ring), "replay");
-	program();
+	again();
 	is_the_same_log();
 	close_ring(ring);
 	ring = NULL;
@@ -238,12 +237,45 @@ static void same_again(const char *engine)
 
 TEST(run_on_uring_happens_again_without_files_and_peers)
 {
-	same_again("uring");
+	same_again("uring", program);
+	ck_assert_ptr_ne(strstr(first_log, "over there"), NULL);
 }
 
 TEST(run_on_epoll_happens_again_without_files_and_peers)
 {
-	same_again("epoll");
+	same_again("epoll", program);
+	ck_assert_ptr_ne(strstr(first_log, "over there"), NULL);
+}
+
+/* --- jobs that the engine makes ------------------------------------------- */
+
+/* On epoll each read becomes a job when the engine sees its entry; the cancels
+ * of the batch meet jobs that no thread has. */
+static void cancelled_in_a_batch(void)
+{
+	char text[3][10];
+	peal_op ops[3], last;
+	int fd = open(path, O_RDONLY | O_CLOEXEC), i;
+
+	fd = fd < 0 ? peers[1] : keep_fd(fd);	/* it is gone in the replay */
+	for (i = 0; i < 3; i++)
+		ops[i] = peal_read(ring, fd, text[i], 10, 0, 0, on_done, NULL);
+	last = peal_cancel(ring, ops[1], 0, on_done, NULL);
+	run(peal_cancel(ring, ops[0], 0, on_done, NULL));
+	run(last);
+	for (i = 0; i < 3; i++)
+		run(ops[i]);
+}
+
+TEST(job_that_is_cancelled_in_its_own_batch_is_cancelled_again_on_epoll)
+{
+	same_again("epoll", cancelled_in_a_batch);
+	ck_assert_ptr_ne(strstr(first_log, ": -125 flags"), NULL);
+}
+
+TEST(read_that_is_cancelled_in_its_own_batch_is_the_same_on_uring)
+{
+	same_again("uring", cancelled_in_a_batch);
 }
 
 /* --- posts of other threads ---------------------------------------------- */
