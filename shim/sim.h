@@ -46,6 +46,14 @@ struct sim_fail {
 	int error;
 };
 
+/* peal_sim_latency_as() */
+struct sim_times {
+	uint64_t least_ns, median_ns, most_ns;
+	uint32_t spread;		/* sim_latency.c */
+	uint32_t slow;			/* per million */
+	uint8_t shape;
+};
+
 struct sim_change;
 
 struct peal_sim_node {
@@ -78,7 +86,7 @@ struct peal_sim_node {
 	struct sim_sock *socks;		/* all of this node */
 	uint16_t next_port;
 
-	uint64_t least_ns[2], most_ns[2];	/* enum peal_sim_part */
+	struct sim_times times[PEAL_SIM_PARTS];
 	uint8_t net_set;
 	uint32_t rate[PEAL_SIM_FAULTS];
 	uint64_t at[PEAL_SIM_FAULTS];
@@ -139,8 +147,6 @@ void peal__sim_tell(struct peal_sim_node *node, enum sim_what what, unsigned op,
 /* --- chance: sim_fault.c ------------------------------------------------- */
 
 int peal__sim_fault(struct peal_sim_node *node, enum peal_sim_fault_kind kind);
-uint64_t peal__sim_latency(struct peal_sim_node *node, enum peal_sim_part part,
-		     uint64_t random);
 const char *peal__sim_fault_name(unsigned kind);
 
 static inline uint64_t sim_random(struct peal_sim *world)
@@ -152,6 +158,13 @@ static inline uint64_t sim_below(struct peal_sim *world, uint64_t bound)
 {
 	return peal__random_below(&world->random, bound);
 }
+
+/* --- how long things take: sim_latency.c --------------------------------- */
+
+void peal__sim_latency_begin(struct peal_sim_node *node);
+/* Of random only the low 32 bits count. */
+uint64_t peal__sim_latency(const struct peal_sim_node *node,
+			   enum peal_sim_part part, uint64_t random);
 
 /* --- ops: sim_op.c; the engine: sim.c ------------------------------------ */
 
@@ -351,6 +364,7 @@ uint64_t peal__sim_data_unsynced(const struct sim_inode *inode);
 void peal__sim_data_rot(struct sim_inode *inode, uint64_t offset, uint64_t len);
 
 int64_t peal__sim_disk_try(struct sim_op *op);	/* ops on open files */
+enum peal_sim_part peal__sim_disk_part(const struct sim_op *op);
 int64_t peal__sim_space_try(struct sim_op *op);	/* the rarer ones of them */
 int64_t peal__sim_path_try(struct sim_op *op);	/* ops by name */
 void peal__sim_stat_fill(const struct sim_inode *inode, void *out_stat);

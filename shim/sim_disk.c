@@ -185,12 +185,17 @@ static int64_t write_file(struct sim_file *file, struct transfer *move)
 	return rc;
 }
 
+static int is_synced(const struct sim_file *file, unsigned flags)
+{
+	return flags & SYNC_FLAGS || file->flags & O_DSYNC;
+}
+
 static int64_t write_and_sync(struct sim_file *file, struct transfer *move)
 {
 	int64_t rc = write_file(file, move);
 	int64_t synced = 0;
 
-	if (rc >= 0 && (move->flags & SYNC_FLAGS || file->flags & O_DSYNC))
+	if (rc >= 0 && is_synced(file, move->flags))
 		synced = sync_file(file);
 	return synced < 0 ? synced : rc;
 }
@@ -250,4 +255,24 @@ int64_t peal__sim_disk_try(struct sim_op *op)
 	if (rc > 0 && sqe->off == PEAL_CURRENT)
 		file->position = move.offset + (uint64_t)rc;
 	return rc;
+}
+
+enum peal_sim_part peal__sim_disk_part(const struct sim_op *op)
+{
+	const struct peal__sqe *sqe = sim_sqe(op);
+
+	switch (sqe->opcode) {
+	case PEAL__OP_READ:
+	case PEAL__OP_READV:
+		return PEAL_SIM_DISK_READ;
+	case PEAL__OP_WRITE:
+	case PEAL__OP_WRITEV:
+		return is_synced(op->file, sqe->op_flags) ? PEAL_SIM_DISK_SYNC
+							  : PEAL_SIM_DISK_WRITE;
+	case PEAL__OP_FSYNC:
+	case PEAL__OP_SYNC_FILE_RANGE:
+		return PEAL_SIM_DISK_SYNC;
+	default:
+		return PEAL_SIM_DISK;
+	}
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What goes wrong in a simulated world, and how long things take: drawn from
- * the world's one generator, or as a schedule says. A fault that is switched
+ * What goes wrong in a simulated world: drawn from the world's one generator,
+ * or as a schedule says. A fault that is switched
  * off draws nothing, so switching one on does not change what was before it.
  */
 #include <string.h>
@@ -61,19 +61,6 @@ int peal__sim_fault(struct peal_sim_node *node, enum peal_sim_fault_kind kind)
 	return 1;
 }
 
-/* The cube of a number between 0 and 1: the long ones are rare. */
-uint64_t peal__sim_latency(struct peal_sim_node *node, enum peal_sim_part part,
-		     uint64_t random)
-{
-	uint64_t r = random & UINT32_MAX, least = node->least_ns[part];
-	uint64_t span = node->most_ns[part] - least;
-
-	r = (r * r >> 32) * r >> 32;
-	if (span >> 32)
-		return least + (span >> 32) * r;
-	return least + (span * r >> 32);
-}
-
 static int is_kind(enum peal_sim_fault_kind kind)
 {
 	return (unsigned)kind < PEAL_SIM_FAULTS;
@@ -121,13 +108,4 @@ int peal_sim_fail(struct peal_sim_node *node, const char *op, uint64_t nth,
 	node->fail[opcode].left = nth;
 	node->fail[opcode].error = error;
 	return 0;
-}
-
-void peal_sim_latency(struct peal_sim_node *node, enum peal_sim_part part,
-		      uint64_t least_ns, uint64_t most_ns)
-{
-	node->least_ns[part] = least_ns;
-	node->most_ns[part] = most_ns < least_ns ? least_ns : most_ns;
-	if (part == PEAL_SIM_NET)
-		node->net_set = 1;
 }

@@ -300,7 +300,8 @@ static void start_timed(struct sim_op *op, struct peal_sim_node *node)
 {
 	struct peal_sim *world = node->world;
 	uint64_t random = sim_random(world);
-	uint64_t ns = peal__sim_latency(node, PEAL_SIM_DISK, random);
+	uint64_t ns = peal__sim_latency(node, peal__sim_disk_part(op),
+					random);
 
 	op->state = OP_TIMED;
 	if (peal__sim_fault(node, PEAL_SIM_STUCK))

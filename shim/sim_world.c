@@ -220,10 +220,7 @@ struct peal_sim_node *peal_sim_node(struct peal_sim *world, const char *name)
 	node->fd_most = SIM_FDS;
 	node->up = 1;
 	node->dio_align = SIM_SECTOR;
-	node->least_ns[PEAL_SIM_DISK] = 20 * PEAL_US;
-	node->most_ns[PEAL_SIM_DISK] = 200 * PEAL_US;
-	node->least_ns[PEAL_SIM_NET] = 50 * PEAL_US;
-	node->most_ns[PEAL_SIM_NET] = 500 * PEAL_US;
+	peal__sim_latency_begin(node);
 	memcpy(node->rate, world->rate, sizeof node->rate);
 	if (peal__sim_disk_open(node) < 0) {
 		peal__sim_disk_close(node);

@@ -76,6 +76,24 @@ static uint64_t chance(uint64_t bound)
 	return peal_sim_random(world, bound);
 }
 
+/* A disk whose times have a long tail; one whose syncs are slow at times. */
+static void begin_slow_disk(void)
+{
+	struct peal_sim_times tail = PEAL_SIM_TIMES, slow = PEAL_SIM_TIMES;
+
+	tail.shape = PEAL_SIM_LOG_NORMAL;
+	tail.median_ns = 100 * PEAL_US;
+	tail.p99_ns = 20 * PEAL_MS;
+	slow.shape = PEAL_SIM_TWO_POINT;
+	slow.least_ns = 200 * PEAL_US;
+	slow.most_ns = PEAL_S / 2;
+	slow.slow_per_million = 20000;
+	if (chance(4) == 0)
+		peal_sim_latency_as(server, PEAL_SIM_DISK, &tail);
+	if (chance(4) == 0)
+		peal_sim_latency_as(server, PEAL_SIM_DISK_SYNC, &slow);
+}
+
 static void begin_trouble(void)
 {
 	unsigned i;
@@ -88,6 +106,7 @@ static void begin_trouble(void)
 		peal_sim_fault(world, client, PEAL_SIM_SHORT, 100000);
 	if (chance(3) == 0)
 		peal_sim_fault(world, client, PEAL_SIM_RESET, 500);
+	begin_slow_disk();
 }
 
 static void end_trouble(void)
