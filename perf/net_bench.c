@@ -130,20 +130,20 @@ static const char *run_load(struct net_state *state,
 	double cpu;
 	const char *wrong;
 
-	net_child_go_on(&state->child);
 	usage_of(child->pid, child->counter, &before);
-	cpu = net_child_cpu(&state->child);
+	cpu = net_child_cpu(child);
+	net_child_go_on(child);
 	began = clock_now();
 	wrong = net_load_run(state->load, work);
 	slice->wall_ns = (double)(clock_now() - began);
-	slice->cpu_ns = net_child_cpu(&state->child) - cpu;
+	net_child_rest(child);
+	slice->cpu_ns = net_child_cpu(child) - cpu;
 	usage_of(child->pid, child->counter, &after);
 	/* Workers that have ended are no longer in the books. */
 	slice->worker_ns = fmax(0, after.worker_ns - before.worker_ns);
 	slice->switches = fmax(0, after.switches - before.switches);
 	slice->instructions = after.instructions < 0 ? -1
 			      : after.instructions - before.instructions;
-	net_child_rest(&state->child);
 	if (wrong && state->child.page->state == NET_CANNOT)
 		wrong = why("%s", state->child.page->reason);
 	return wrong;
@@ -176,7 +176,6 @@ static const char *prove(struct net_state *state, struct slice *slice)
 	work.messages = 20 * (uint64_t)state->busy;
 	if (work.messages < slice->ops)
 		work.messages = slice->ops;
-	net_child_go_on(&state->child);
 	net_child_ask(&state->child, state->way);
 	state->before = *page;
 	if (trace_open(&calls, state->child.pid, TRACE_CALLS, NULL))

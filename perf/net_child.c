@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* A server in a process of its own: see net_child.h. */
 #include <errno.h>
+#include <fcntl.h>
 #include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
@@ -17,7 +18,7 @@
 #include "perf/side.h"
 #include "perf/usage.h"
 
-enum { BACKLOG = 4096, PATIENCE_MS = 5000 };
+enum { BACKLOG = 4096, PATIENCE_MS = 5000, PATIENCE_CPU_NS = 20000000 };
 
 static int make_listener(struct sockaddr_in *addr)
 {
@@ -152,22 +153,46 @@ void net_child_end(struct net_child *child)
 	munmap(child->page, sizeof *child->page);
 }
 
-void net_child_rest(struct net_child *child)
+void net_child_rest(const struct net_child *child)
 {
 	if (child->spins)
 		kill(child->pid, SIGSTOP);
 }
 
-void net_child_go_on(struct net_child *child)
+void net_child_go_on(const struct net_child *child)
 {
 	if (child->spins)
 		kill(child->pid, SIGCONT);
 }
 
+static int on_processor(const struct net_child *child)
+{
+	char path[64], text[96];
+	const char *at;
+	ssize_t got;
+	int fd;
+
+	snprintf(path, sizeof path, "/proc/%d/stat", (int)child->pid);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	got = fd < 0 ? 0 : read(fd, text, sizeof text - 1);
+	if (fd >= 0)
+		close(fd);
+	text[got < 0 ? 0 : got] = '\0';
+	at = strrchr(text, ')');
+	return at && at[1] == ' ' && at[2] == 'R';
+}
+
+/* The clock of another process moves when one of its threads leaves a
+ * processor, and with the kernel's tick, every 4 or 10 ms: right after a slice
+ * it may lack all of it. A server with nothing to do, or stopped, leaves at
+ * once; one that others keep from a processor has left it. */
 double net_child_cpu(const struct net_child *child)
 {
+	uint64_t patience = clock_now() + PATIENCE_CPU_NS;
 	struct timespec ts;
 
+	while (on_processor(child) && clock_now() < patience)
+		pause_us(20);
 	if (clock_gettime(child->clock, &ts) < 0)
 		return -1;
 	return (double)ts.tv_sec * 1e9 + (double)ts.tv_nsec;

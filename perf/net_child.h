@@ -22,10 +22,11 @@ const char *net_child_start(struct net_child *child,
 void net_child_end(struct net_child *child);
 
 /* A server that never sleeps rests between its slices. */
-void net_child_rest(struct net_child *child);
-void net_child_go_on(struct net_child *child);
+void net_child_rest(const struct net_child *child);
+void net_child_go_on(const struct net_child *child);
 
-/* Processor time so far, ns. */
+/* Processor time so far, ns; waits until the server is off the processor. One
+ * that never sleeps must rest. */
 double net_child_cpu(const struct net_child *child);
 
 /* The page's counters are fresh when it returns 1; 0: no answer came. */
