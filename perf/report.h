@@ -29,5 +29,19 @@ int records_varies(const struct records *from, unsigned axis);
 void plots_write(const struct records *from, const struct group *groups,
 		 unsigned count, const char *directory, unsigned index,
 		 int with_gnuplot, FILE *report);
+/* The lines among them; with gnuplot only. */
+void lines_write(const struct records *from, const struct group *groups,
+		 unsigned count, const char *directory, unsigned index,
+		 FILE *report);
+
+/* A pipe to gnuplot that draws into this file, or NULL; pclose() it. */
+FILE *plot_open(const char *directory, const char *name,
+		const struct records *from, const char *title, unsigned height);
+/* Text for gnuplot's double quotes. */
+void plot_text(const char *text, FILE *out);
+/* The median and its interval of what the rows are judged by; < 0: none. */
+void plot_metric(const struct records *from, unsigned row, double *median,
+		 double *low, double *high);
+const char *plot_metric_label(const struct records *from);
 
 #endif
