@@ -27,7 +27,7 @@ struct idle {			/* bytes per connection, a value a round */
 
 static uint64_t counts[MOST_COUNTS] = { 10000, 100000 };
 static unsigned count_count = 2, rounds = 3;
-static const char *wanted, *csv, *json;
+static const char *wanted;
 
 static const unsigned ways[] = {
 	NET_WAY_uring, NET_WAY_uring_group, NET_WAY_uring_direct,
@@ -146,40 +146,105 @@ static void table_line(const struct net_way *way, unsigned count,
 		stats_interval(idle->kernel, idle->rounds).median, way->about);
 }
 
-static void print_row(const struct net_way *way, unsigned count,
-		      const struct idle *idle, FILE *out)
+static void json_head(FILE *out)
 {
-	(csv ? csv_line : json ? json_line : table_line)(way, count, idle, out);
-	fflush(out);
+	json_pair("{\n ", "workload", "conns", out);
+	fputs(",\n", out);
+	json_environment(out);
+	fputs(" \"rows\": [", out);
 }
 
-static void print_head(FILE *out)
+static void table_head(FILE *out)
+{
+	fprintf(out, "memory per idle connection, bytes; TCP on loopback, "
+		"Linux %s\na message of %d bytes each way before, receives of "
+		"at most %d; %u rounds\n\n%-12s %11s %9s %-14s %8s\n",
+		env_get("kernel"), MESSAGE, CHUNK, rounds, "side",
+		"connections", "server", "95 %", "kernel");
+}
+
+static void csv_head_line(FILE *out)
 {
 	const struct env_fact *facts;
 	unsigned i, count;
 
-	if (json) {
-		json_pair("{\n ", "workload", "conns", out);
-		fputs(",\n", out);
-		json_environment(out);
-		fputs(" \"rows\": [", out);
-		return;
-	}
-	if (!csv) {
-		fprintf(out, "memory per idle connection, bytes; TCP on "
-			"loopback, Linux %s\na message of %d bytes each way "
-			"before, receives of at most %d; %u rounds\n\n"
-			"%-12s %11s %9s %-14s %8s\n", env_get("kernel"),
-			MESSAGE, CHUNK, rounds, "side", "connections", "server",
-			"95 %", "kernel");
-		return;
-	}
 	facts = env_facts(&count);
 	for (i = 0; i < count; i++)
 		fprintf(out, "# %s: %s\n", facts[i].name, facts[i].value);
 	fprintf(out, "workload,side,connections,na,rounds,heap_bytes,"
 		"heap_bytes_low,heap_bytes_high,kernel_bytes,kernel_bytes_low,"
 		"kernel_bytes_high\n");
+}
+
+/* Each has a file, or NULL. */
+static struct output {
+	const char *path;	/* "-": standard output */
+	FILE *file;
+	void (*head)(FILE *out);
+	void (*line)(const struct net_way *way, unsigned count,
+		     const struct idle *idle, FILE *out);
+	const char *end;
+} outputs[] = {
+	{ NULL, NULL, csv_head_line, csv_line, "" },
+	{ NULL, NULL, json_head, json_line, "\n ]\n}\n" },
+	{ "-", NULL, table_head, table_line, "" },
+};
+
+enum { CSV, JSON, TABLE, OUTPUTS };
+
+static int outputs_open(void)
+{
+	struct output *out;
+	unsigned i;
+
+	for (i = CSV; i <= JSON; i++)
+		if (outputs[i].path && strcmp(outputs[i].path, "-") == 0)
+			outputs[TABLE].path = NULL;
+	for (out = outputs; out < outputs + OUTPUTS; out++) {
+		if (!out->path)
+			continue;
+		out->file = strcmp(out->path, "-") == 0
+				    ? stdout : fopen(out->path, "we");
+		if (!out->file) {
+			perror(out->path);
+			return -1;
+		}
+	}
+	for (out = outputs; out < outputs + OUTPUTS; out++)
+		if (out->file)
+			out->head(out->file);
+	return 0;
+}
+
+static int outputs_close(void)
+{
+	struct output *out;
+	int failed = 0;
+
+	for (out = outputs; out < outputs + OUTPUTS; out++) {
+		if (!out->file)
+			continue;
+		fputs(out->end, out->file);
+		if (fflush(out->file) == 0 && !ferror(out->file))
+			continue;
+		fprintf(stderr, "peal-perf conns: %s could not be written\n",
+			out->path);
+		failed = 1;
+	}
+	return failed;
+}
+
+static void print_row(const struct net_way *way, unsigned count,
+		      const struct idle *idle)
+{
+	struct output *out;
+
+	for (out = outputs; out < outputs + OUTPUTS; out++) {
+		if (!out->file)
+			continue;
+		out->line(way, count, idle, out->file);
+		fflush(out->file);
+	}
 }
 
 static int is_wanted(const char *name)
@@ -197,7 +262,7 @@ static int is_wanted(const char *name)
 	return wanted == NULL;
 }
 
-static void measure_all(FILE *out)
+static void measure_all(void)
 {
 	unsigned c, w, r;
 
@@ -212,8 +277,7 @@ static void measure_all(FILE *out)
 				    !measure_stop; r++)
 				measure_once(way, (unsigned)counts[c], &idle);
 			if (idle.rounds || idle.na[0])
-				print_row(way, (unsigned)counts[c], &idle,
-					  out);
+				print_row(way, (unsigned)counts[c], &idle);
 		}
 	}
 }
@@ -231,7 +295,8 @@ static void usage(FILE *out)
 	for (i = 0; i < WAYS; i++)
 		fprintf(out, " %s", net_ways[ways[i]].name);
 	fprintf(out, "\n  --rounds N          fresh servers each (3)\n"
-		"  --csv FILE, or --json FILE   \"-\": standard output\n");
+		"  --csv FILE, --json FILE   \"-\": standard output, instead "
+		"of the table\n");
 }
 
 static int known_sides(const char *list)
@@ -286,9 +351,9 @@ static int set(const char *name, const char *value)
 	if (strcmp(name, "--side") == 0)
 		return known_sides(wanted = value);
 	if (strcmp(name, "--csv") == 0)
-		return *(csv = value) != '\0';
+		return *(outputs[CSV].path = value) != '\0';
 	if (strcmp(name, "--json") == 0)
-		return *(json = value) != '\0';
+		return *(outputs[JSON].path = value) != '\0';
 	if (strcmp(name, "--rounds") != 0)
 		return 0;
 	if (case_parse_number(value, &number) < 0)
@@ -299,8 +364,6 @@ static int set(const char *name, const char *value)
 
 static int conns_main(int argc, char **argv)
 {
-	const char *path;
-	FILE *out = stdout;
 	int i;
 
 	if (argc == 2 && strcmp(argv[1], "--help") == 0) {
@@ -315,23 +378,19 @@ static int conns_main(int argc, char **argv)
 		usage(stderr);
 		return 2;
 	}
-	path = csv ? csv : json;
-	if (csv && json) {
-		fprintf(stderr, "peal-perf conns: --csv or --json\n");
+	if (outputs[CSV].path && outputs[JSON].path &&
+	    strcmp(outputs[CSV].path, outputs[JSON].path) == 0) {
+		fprintf(stderr, "peal-perf conns: --csv and --json cannot both "
+			"be \"%s\"\n", outputs[CSV].path);
 		return 2;
-	}
-	if (path && strcmp(path, "-") != 0 && !(out = fopen(path, "we"))) {
-		perror(path);
-		return 1;
 	}
 	net_raise_files();
 	env_gather(argc, argv);
 	measure_catch_signals();
-	print_head(out);
-	measure_all(out);
-	if (json)
-		fputs("\n ]\n}\n", out);
-	if (ferror(out) || (out != stdout && fclose(out) != 0))
+	if (outputs_open() < 0)
+		return 1;
+	measure_all();
+	if (outputs_close() != 0)
 		return 1;
 	return measure_stop ? 130 : 0;
 }

@@ -128,7 +128,10 @@ refused conns_refuses_no_sides conns --side ''
 
 if command -v python3 > /dev/null; then
 	"$perf" conns --connections 10,20 --rounds 1 --side epoll,threads \
-		--json "$work/json" 2> "$work/err"
+		--json "$work/json" --csv "$work/both" > "$work/table" \
+		2> "$work/err"
+	between idle_connections_are_in_each_output "$(cells "$work/both" side |
+		wc -l)$(grep -c -E '^(epoll|threads) ' "$work/table")" 44 44
 	holds idle_connections_in_json python3 -c "import json
 all = json.load(open('$work/json'))
 assert len(all['rows']) == 4 and all['environment']['kernel']
