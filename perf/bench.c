@@ -357,6 +357,8 @@ const struct row *bench_reference(const struct bench *bench,
 
 static void progress(double share)
 {
+	if (share <= 0)
+		began_ns = clock_now();	/* of what the time left is told by */
 	if (!running->quiet)
 		progress_show(running->workload->name, share, began_ns);
 }

@@ -345,6 +345,13 @@ static void even(struct row *rows, unsigned count, unsigned rounds)
 			rows[i].rounds = rounds;
 }
 
+/* Opening and calibrating may take longer than all else: a sync each. */
+static void prepared(const struct measure *how, unsigned steps, unsigned rows)
+{
+	if (how->progress)
+		how->progress(steps / (2.0 * rows) - 1);
+}
+
 static void measure_rows(struct row *rows, unsigned count,
 			 const struct measure *how)
 {
@@ -355,10 +362,12 @@ static void measure_rows(struct row *rows, unsigned count,
 					       (slices * (in ? in : 1.0)));
 	uint64_t seed = how->seed;
 
-	for (i = 0; i < count && !measure_stop; i++)
+	for (i = 0; i < count && !measure_stop; i++) {
+		prepared(how, count + i, count);
 		if (in_play(&rows[i]))
 			calibrate(&rows[i],
 				  fmax(slice_ns, rows[i].side->least_slice_ns));
+	}
 	for (i = 0; i < WARM_UP_ROUNDS && !measure_stop; i++)
 		one_round(rows, count, how, i, 1, &seed);
 	for (i = 0; i < how->rounds && !measure_stop; i++)
@@ -384,8 +393,10 @@ int measure_group(struct row *rows, unsigned count, const struct measure *how)
 	unsigned i;
 
 	measure_no_instructions();	/* counts the threads that come after */
-	for (i = 0; i < count && !measure_stop; i++)
+	for (i = 0; i < count && !measure_stop; i++) {
+		prepared(how, i, count);
 		open_row(&rows[i], how);
+	}
 	measure_rows(rows, count, how);
 	for (i = 0; i < count; i++)
 		close_row(&rows[i]);

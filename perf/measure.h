@@ -47,7 +47,8 @@ struct measure {
 	/* Why what was asked for is not what was done; NULL: it is. */
 	const char *(*in_effect)(const struct perf_case *at,
 				 const struct counters *counters);
-	/* Called between slices with the share done, 0 to 1; may be NULL. */
+	/* Called between slices with the share done, 0 to 1, and before them,
+	 * while rows are opened, with -1 to 0; may be NULL. */
 	void (*progress)(double share);
 };
 

@@ -21,6 +21,11 @@ void progress_show(const char *what, double share, uint64_t began_ns)
 		return;
 	shown_ns = now;
 	shown = 1;
+	if (share < 0) {
+		fprintf(stderr, "\r%s, preparing: %.0f %% \033[K", what,
+			100 + share * 100);
+		return;
+	}
 	fprintf(stderr, "\r%s [", what);
 	for (i = 0; i < WIDTH; i++)
 		fputc(i < full ? '#' : '.', stderr);
