@@ -32,6 +32,15 @@ static void usage(FILE *out)
 		"perf/README says how to read\na result.\n");
 }
 
+/* A table that was not printed is no success. */
+static int said(int status)
+{
+	if (fflush(stdout) == 0 && !ferror(stdout))
+		return status;
+	fprintf(stderr, "peal-perf: standard output could not be written\n");
+	return status ? status : 1;
+}
+
 int main(int argc, char **argv)
 {
 	size_t i;
@@ -46,7 +55,7 @@ int main(int argc, char **argv)
 	}
 	for (i = 0; i < COMMANDS; i++)
 		if (strcmp(argv[1], commands[i]->name) == 0)
-			return commands[i]->main(argc - 1, argv + 1);
+			return said(commands[i]->main(argc - 1, argv + 1));
 	fprintf(stderr, "peal-perf: there is no command \"%s\"\n", argv[1]);
 	usage(stderr);
 	return 2;

@@ -7,7 +7,7 @@
 #include "perf/records.h"
 #include "perf/side.h"
 
-static char *read_all(const char *path)
+static char *read_all(const char *path, size_t *out_size)
 {
 	FILE *in = fopen(path, "re");
 	size_t size = 0, room = 1u << 16, got;
@@ -30,6 +30,7 @@ static char *read_all(const char *path)
 	}
 	fclose(in);
 	text[size] = '\0';
+	*out_size = size;
 	return text;
 }
 
@@ -101,12 +102,18 @@ const char *records_load(struct records *records, const char *path)
 {
 	const char *wrong = NULL;
 	char *line, *next;
+	size_t size;
 
 	memset(records, 0, sizeof *records);
-	records->text = read_all(path);
+	records->text = read_all(path, &size);
 	if (!records->text)
 		return why_errno(path, -errno);
 	records->environment = strdup("");
+	/* A disk that lost its power leaves such. */
+	if (strlen(records->text) < size)
+		return why("%s is damaged from byte %zu on: truncate -s %zu, "
+			   "and what is before it can be read", path,
+			   strlen(records->text), strlen(records->text));
 	for (line = records->text; line && *line && !wrong; line = next) {
 		next = strchr(line, '\n');
 		if (!next)

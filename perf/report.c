@@ -4,12 +4,14 @@
  * SVG by gnuplot; without it the same bars stand in the text.
  */
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include "perf/commands.h"
 #include "perf/report.h"
+#include "perf/side.h"
 
 static int with_gnuplot;
 
@@ -134,12 +136,34 @@ static void one_file(const struct records *from, const char *path,
 	groups_free(groups, count);
 }
 
+/* An old report is not replaced by half of one. */
+static int can_be_read(int files, char **paths)
+{
+	struct records from;
+	const char *wrong;
+	int i;
+
+	for (i = 0; i < files; i++) {
+		wrong = records_load(&from, paths[i]);
+		if (!wrong && !from.count)
+			wrong = why("%s: it has no rows", paths[i]);
+		records_free(&from);
+		if (!wrong)
+			continue;
+		fprintf(stderr, "peal-perf report: %s\n", wrong);
+		return 0;
+	}
+	return 1;
+}
+
 static int write_report(int files, char **paths, const char *directory)
 {
 	char path[512];
 	FILE *out;
 	int i, failed;
 
+	if (!can_be_read(files, paths))
+		return 2;
 	if (mkdir(directory, 0777) < 0 && errno != EEXIST) {
 		perror(directory);
 		return 1;
@@ -153,22 +177,19 @@ static int write_report(int files, char **paths, const char *directory)
 	fprintf(out, "# peal-perf\n\n");
 	for (i = 0; i < files; i++) {
 		struct records from;
-		const char *wrong = records_load(&from, paths[i]);
 
-		if (!wrong && !from.count)
-			wrong = "it has no rows";
-		if (wrong) {
-			fprintf(stderr, "peal-perf report: %s: %s\n", paths[i],
-				wrong);
-			records_free(&from);
-			fclose(out);
-			return 2;
-		}
+		if (records_load(&from, paths[i]) != NULL)
+			continue;
 		one_file(&from, paths[i], directory, (unsigned)i, out);
 		records_free(&from);
 	}
 	failed = ferror(out) | (fclose(out) != 0);
-	printf("%s%s\n", path, with_gnuplot ? "" : ", with plots of characters");
+	if (failed)
+		fprintf(stderr, "peal-perf report: %s could not be written\n",
+			path);
+	else
+		printf("%s%s\n", path, with_gnuplot ? ""
+			: ", with plots of characters");
 	return failed;
 }
 
@@ -191,6 +212,7 @@ static int report_main(int argc, char **argv)
 	}
 	if (!files)
 		return usage(stderr);
+	signal(SIGPIPE, SIG_IGN);	/* of a gnuplot that ended */
 	with_gnuplot = !text &&
 		       system("gnuplot --version > /dev/null 2>&1") == 0;
 	return write_report(files, argv, directory);

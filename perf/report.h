@@ -34,9 +34,10 @@ void lines_write(const struct records *from, const struct group *groups,
 		 unsigned count, const char *directory, unsigned index,
 		 FILE *report);
 
-/* A pipe to gnuplot that draws into this file, or NULL; pclose() it. */
+/* A pipe to gnuplot that draws into this file, or NULL. */
 FILE *plot_open(const char *directory, const char *name,
 		const struct records *from, const char *title, unsigned height);
+int plot_close(FILE *plot);	/* 0, or -1: there is no such picture */
 /* Text for gnuplot's double quotes. */
 void plot_text(const char *text, FILE *out);
 /* The median and its interval of what the rows are judged by; < 0: none. */

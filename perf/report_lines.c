@@ -141,13 +141,27 @@ static void style_lines(const char *const *sides, unsigned count, FILE *plot)
 		unsigned n = is_ours ? ours++ : others++;
 		unsigned again = n / (is_ours ? ORANGES : COLOURS);
 
-		fprintf(plot, "%s $side%u using 1:2:3:4 with yerrorlines "
+		fprintf(plot, "%s $side%u using 1:2:3:4:xtic(1) "
+			"with yerrorlines "
 			"lw %s lc rgb '%s' pt %u dt %u ps 0.6 title \"%s\"",
 			i ? "," : "plot", i, is_ours ? "2.5" : "1.5",
 			is_ours ? oranges[n % ORANGES] : colours[n % COLOURS],
 			is_ours ? 7 : 5 + 4 * again, again + 1, sides[i]);
 	}
 	fputc('\n', plot);
+}
+
+/* Has the axis a value that has no logarithm? */
+static int has_zero(const struct lines *lines)
+{
+	uint64_t x;
+	unsigned i;
+
+	for (i = 0; i < lines->from->count; i++)
+		if (case_parse_number(records_cell(lines->from, i, lines->axis),
+				      &x) == 0 && x == 0)
+			return 1;
+	return 0;
 }
 
 static int svg_lines(const struct lines *lines, const char *directory,
@@ -164,21 +178,22 @@ static int svg_lines(const struct lines *lines, const char *directory,
 	if (!plot)
 		return -1;
 	/* Round tens would leave most of it empty. */
-	fprintf(plot, "set xlabel '%s'\nset logscale x 2\nset logscale y\n"
+	fprintf(plot, "set xlabel '%s'\n%sset logscale y\n"
 		"set yrange [] noextend\nset autoscale yfix\n"
 		"set offsets graph 0.02, graph 0.02, graph 0.05, graph 0.05\n"
 		"set ytics add ('20' 20, '50' 50, '200' 200, '500' 500, "
 		"'2000' 2000, '5000' 5000, '20000' 20000, '50000' 50000)\n"
 		"set ylabel '%s, of each side the cheapest variant'\n"
 		"set key outside right noenhanced spacing 1.1\n",
-		lines->axis, plot_metric_label(lines->from));
+		lines->axis, has_zero(lines) ? "" : "set logscale x 2\n",
+		plot_metric_label(lines->from));
 	for (i = 0; i < count; i++) {
 		fprintf(plot, "$side%u << end\n", i);
 		side_points(lines, sides[i], plot);
 		fprintf(plot, "end\n");
 	}
 	style_lines(sides, count, plot);
-	return pclose(plot) == 0 ? 0 : -1;
+	return plot_close(plot);
 }
 
 void lines_write(const struct records *from, const struct group *groups,

@@ -6,6 +6,7 @@
  */
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 #include "perf/report.h"
 
 #define MOST_BARS	14
@@ -178,13 +179,20 @@ void plot_text(const char *text, FILE *out)
 FILE *plot_open(const char *directory, const char *name,
 		const struct records *from, const char *title, unsigned height)
 {
-	FILE *plot = popen("gnuplot", "we");
+	char *path;
+	FILE *plot = NULL;
 
+	/* Not in the shell's nor in gnuplot's text: a name may have anything
+	 * in it. */
+	if (asprintf(&path, "%s/%s", directory, name) < 0)
+		abort();
+	if (setenv("PEAL_PLOT", path, 1) == 0)
+		plot = popen("exec gnuplot > \"$PEAL_PLOT\"", "we");
+	free(path);
 	if (!plot)
 		return NULL;
 	fprintf(plot, "set terminal svg size 900,%u font 'sans-serif,13' "
-		"background 'white'\nset output \"%s/%s\"\n"
-		"set title \"", height, directory, name);
+		"background 'white'\nset title \"", height);
 	plot_text(records_cell(from, 0, "workload"), plot);
 	plot_text(title[0] ? ": " : "", plot);
 	plot_text(title, plot);
@@ -192,6 +200,30 @@ FILE *plot_open(const char *directory, const char *name,
 		"set border lc rgb '#666666'\nset tics textcolor rgb "
 		"'#222222'\n");
 	return plot;
+}
+
+/* gnuplot does not say when the disk was full. */
+static int is_whole(const char *path)
+{
+	static const char end[] = "</svg>";
+	FILE *in = path ? fopen(path, "re") : NULL;
+	char line[256] = "";
+	int found = 0;
+
+	while (in && fgets(line, sizeof line, in))
+		found |= strstr(line, end) != NULL;
+	if (in)
+		fclose(in);
+	return found;
+}
+
+int plot_close(FILE *plot)
+{
+	int failed = pclose(plot) != 0 || !is_whole(getenv("PEAL_PLOT"));
+
+	if (failed && getenv("PEAL_PLOT"))
+		unlink(getenv("PEAL_PLOT"));
+	return failed ? -1 : 0;
 }
 
 /* Why a side has no bar stands where the bar would be. */
@@ -228,7 +260,9 @@ static int svg_bars(const struct group *group, const struct bar *bars,
 	if (drawn < all)
 		fprintf(plot, "; %u of %u variants", drawn, all);
 	fprintf(plot, "'\nset xrange [0:%g]\nset yrange [%u.7:-0.7]\n"
-		"unset key\nset ytics noenhanced\n$bars << end\n",
+		"unset key\n"
+		/* A mark beside a short bar's number looks like a minus. */
+		"set ytics noenhanced scale 0\n$bars << end\n",
 		1.14 * furthest(bars, count), count - 1);
 	for (i = 0; i < count; i++) {
 		fprintf(plot, "%u %g %g %g \"", i, bars[i].median, bars[i].low,
@@ -243,7 +277,7 @@ static int svg_bars(const struct group *group, const struct bar *bars,
 		" '' using ($2>0?$2:NaN):1:3:4 with xerrorbars pt 0 lc rgb "
 		"'#222222', '' using ($2>0?$4:NaN):1:(gprintf($2<100?'%%.1f':"
 		"'%%.0f', $2)) with labels left offset 0.4,0 font ',10'\n");
-	return pclose(plot) == 0 ? 0 : -1;
+	return plot_close(plot);
 }
 
 static void one_group(const struct group *group, const char *directory,

@@ -5,9 +5,12 @@
  * rounds, and written when the group is complete. So what the file has is
  * good, whenever the sweep is ended, and --resume measures what it lacks.
  */
+#include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 #include "perf/bench.h"
 #include "perf/commands.h"
@@ -19,7 +22,7 @@ struct sweep {
 	const char *path;
 	int resume;
 	struct records had;	/* what the file had; count 0: nothing */
-	FILE *out;
+	int out;		/* the file; what it has is whole groups */
 	unsigned groups, group, skipped;
 	uint64_t began_ns;
 	unsigned rows, na;
@@ -56,7 +59,8 @@ static void progress(double share)
 	snprintf(what, sizeof what, "sweep %s, group %u of %u",
 		 is->bench.workload->name, is->group + 1, is->groups);
 	if (!is->bench.quiet)
-		progress_show(what, (is->group - is->skipped + share) /
+		progress_show(what, (is->group - is->skipped +
+				     (share > 0 ? share : 0)) /
 				    (groups > 0 ? groups : 1), is->began_ns);
 }
 
@@ -82,6 +86,7 @@ static char *own_head(const struct workload *workload)
 static const char *load_had(struct sweep *is)
 {
 	const char *wrong;
+	struct stat file;
 	char *head;
 
 	if (!is->resume) {
@@ -90,7 +95,7 @@ static const char *load_had(struct sweep *is)
 				   "it, --out takes another", is->path);
 		return NULL;
 	}
-	if (access(is->path, F_OK) < 0)
+	if (stat(is->path, &file) < 0 || file.st_size == 0)
 		return NULL;
 	wrong = records_load(&is->had, is->path);
 	if (wrong)
@@ -103,33 +108,58 @@ static const char *load_had(struct sweep *is)
 	return wrong;
 }
 
+/* All of it or, where there is no room, nothing. */
+static const char *append(const struct sweep *is, const char *text, size_t len)
+{
+	off_t began = lseek(is->out, 0, SEEK_END);
+	ssize_t done = 0;
+	size_t at;
+	int error;
+
+	for (at = 0; at < len && done >= 0; at += (size_t)done)
+		done = write(is->out, text + at, len - at);
+	if (done >= 0 && fsync(is->out) == 0)
+		return NULL;
+	error = -errno;
+	if (ftruncate(is->out, began) < 0)
+		return why_errno(is->path, error);
+	return why("%s; what it has is whole, and --resume goes on",
+		   why_errno(is->path, error));
+}
+
+static const char *append_head(const struct sweep *is)
+{
+	char *text = NULL;
+	size_t size;
+	FILE *out = open_memstream(&text, &size);
+	const char *wrong;
+
+	if (!out)
+		abort();
+	csv_head(is->bench.workload, out);
+	fclose(out);
+	wrong = append(is, text, size);
+	free(text);
+	return wrong;
+}
+
 /* A line that a killed run left half written is cut off. */
 static const char *open_out(struct sweep *is)
 {
-	char *text;
-	long end;
-	FILE *in;
+	off_t end;
+	char last;
 
-	is->out = fopen(is->path, is->had.columns ? "r+e" : "we");
-	if (!is->out)
-		return why("%s cannot be written", is->path);
-	if (!is->had.columns) {
-		csv_head(is->bench.workload, is->out);
-		return NULL;
-	}
-	in = is->out;
-	fseek(in, 0, SEEK_END);
-	end = ftell(in);
-	text = malloc((size_t)end + 1);
-	rewind(in);
-	if (!text || fread(text, 1, (size_t)end, in) != (size_t)end)
-		abort();
-	while (end > 0 && text[end - 1] != '\n')
-		end--;
-	free(text);
-	if (ftruncate(fileno(in), end) < 0)
-		return why("%s cannot be cut", is->path);
-	fseek(in, end, SEEK_SET);
+	is->out = open(is->path, O_RDWR | O_CLOEXEC | O_CREAT |
+		       (is->had.columns ? 0 : O_TRUNC), 0666);
+	if (is->out < 0)
+		return why_errno(is->path, -errno);
+	if (!is->had.columns)
+		return append_head(is);
+	for (end = lseek(is->out, 0, SEEK_END); end > 0; end--)
+		if (pread(is->out, &last, 1, end - 1) != 1 || last == '\n')
+			break;
+	if (ftruncate(is->out, end) < 0)
+		return why_errno(is->path, -errno);
 	return NULL;
 }
 
@@ -159,36 +189,50 @@ static int all_had(const struct sweep *is)
 
 /* --- groups ------------------------------------------------------------------ */
 
-static void write_group(struct sweep *is)
+static const char *write_group(struct sweep *is)
 {
+	char *text = NULL;
+	size_t size;
+	FILE *out = open_memstream(&text, &size);
+	const char *wrong;
 	unsigned i;
 
-	for (i = 0; i < is->bench.count; i++) {
-		csv_row(is->bench.workload, &is->bench.rows[i], is->out);
+	if (!out)
+		abort();
+	for (i = 0; i < is->bench.count; i++)
+		csv_row(is->bench.workload, &is->bench.rows[i], out);
+	fclose(out);
+	wrong = append(is, text, size);
+	free(text);
+	for (i = 0; i < is->bench.count && !wrong; i++) {
 		is->rows++;
 		is->na += is->bench.rows[i].na[0] != '\0';
 	}
-	fflush(is->out);
-	fsync(fileno(is->out));
+	return wrong;
 }
 
-/* 0, or -1: stopped within the group, which is not written. */
+/* 0; 130: stopped within the group, which is not written; 1: it could not be
+ * written. */
 static int one_group(struct sweep *is, unsigned variants)
 {
 	struct bench *bench = &is->bench;
-	int rc = 0;
+	const char *wrong = NULL;
+	int status = 0;
 
 	bench_rows_between(bench, is->group * variants,
 			   (is->group + 1) * variants);
-	if (all_had(is)) {
+	if (all_had(is))
 		is->skipped++;
-	} else {
-		rc = measure_group(bench->rows, bench->count, &bench->how);
-		if (rc == 0)
-			write_group(is);
-	}
+	else if (measure_group(bench->rows, bench->count, &bench->how) != 0)
+		status = 130;
+	else
+		wrong = write_group(is);
 	bench_free(bench);
-	return rc;
+	if (!wrong)
+		return status;
+	progress_end();
+	complain(wrong);
+	return 1;
 }
 
 static int run(struct sweep *is)
@@ -196,7 +240,7 @@ static int run(struct sweep *is)
 	const struct workload *workload = is->bench.workload;
 	const char *wrong = workload->prepare ? workload->prepare() : NULL;
 	unsigned variants = matrix_variants(&is->bench.matrix);
-	int rc = 0;
+	int status = 0;
 
 	if (!wrong)
 		wrong = open_out(is);
@@ -209,17 +253,18 @@ static int run(struct sweep *is)
 	is->groups = matrix_size(&is->bench.matrix) / variants;
 	is->began_ns = clock_now();
 	measure_catch_signals();
-	for (; is->group < is->groups && rc == 0; is->group++)
-		rc = one_group(is, variants);
+	for (; is->group < is->groups && status == 0; is->group++)
+		status = one_group(is, variants);
 	progress_end();
 	if (workload->finish)
 		workload->finish();
-	fclose(is->out);
+	close(is->out);
 	printf("%s: %u of %u groups are in it; %u rows now, %u of them n/a\n",
-	       is->path, is->group - (rc != 0), is->groups, is->rows, is->na);
-	if (rc)
+	       is->path, is->group - (status != 0), is->groups, is->rows,
+	       is->na);
+	if (status == 130)
 		printf("stopped; --resume goes on\n");
-	return rc ? 130 : 0;
+	return status;
 }
 
 /* Takes --out and --resume from the words; the workload has the others. */

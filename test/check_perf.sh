@@ -315,6 +315,36 @@ cells "$work/sweep" side batch flags | sort | uniq -c | awk '$1 > 1' \
 same resumed_sweep_has_every_row \
 	"$(cells "$work/sweep" side batch flags | sort -u | wc -l)" 80
 
+# A full disk, as a limit of 3 KiB makes it. What is there is whole groups, and
+# the sweep goes on with them.
+sweep="sweep nop --seconds 0.1 --rounds 3 --flags defer --out $work/full"
+(trap '' XFSZ; ulimit -f 3; exec "$perf" $sweep) > "$work/log" 2> "$work/err"
+status=$?
+had=$(cells "$work/full" side | wc -l)
+same full_disk_ends_a_sweep_with_whole_groups \
+	"$status $((had < 8)) $((had % 2)) $(grep -c 'EFBIG.*--resume' \
+		"$work/err")" '1 1 0 1'
+"$perf" $sweep --resume > "$work/log" 2>&1
+same sweep_goes_on_after_a_full_disk "$? $(cells "$work/full" side batch |
+	sort -u | wc -l)" '0 16'
+head -c -100 "$work/full" > "$work/zeros"
+head -c 200 /dev/zero >> "$work/zeros"
+refused file_that_lost_its_end_is_said_to_be_damaged 'truncate -s' \
+	sweep nop --resume --out "$work/zeros"
+(trap '' XFSZ; ulimit -f 3; exec "$perf" report --out "$work/full2" \
+	"$work/nop" "$work/file") > "$work/log" 2> "$work/err"
+same report_that_could_not_be_written_is_no_report \
+	"$?$(grep -c 'could not be written' "$work/err")" 11
+mkdir "$work/old" && echo old > "$work/old/report.md"
+"$perf" report --out "$work/old" "$work/nop" "$0" > "$work/log" 2>&1
+same old_report_is_not_replaced_by_half_of_one \
+	"$(cat "$work/old/report.md")" old
+"$perf" nop $short --batch 8 > /dev/full 2> "$work/err"
+status=$?
+"$perf" nop --seconds 0.1 --rounds 3 --batch 8 > /dev/full 2> "$work/err"
+same table_that_could_not_be_printed_is_an_error \
+	"$status$?$(grep -c 'could not be written' "$work/err")" 011
+
 # On a terminal a bar says how far it is and how long it takes; elsewhere not.
 if command -v script > /dev/null; then
 	script -qec "$perf sweep nop --seconds 0.3 --rounds 3 --batch 1,8 \
@@ -363,6 +393,14 @@ if command -v gnuplot > /dev/null; then
 	"$perf" report --out "$work/svg2" "$work/many" > "$work/log" 2>&1
 	same picture_says_why_a_side_has_no_bar \
 		"$(grep -c 'n/a: fio is ' "$work/svg2/bars-0-0.svg")" 1
+	# Neither a shell nor gnuplot reads the name, and the marks of the axis
+	# stand where something was measured.
+	odd="$work/svg \`false\` \$HOME \"'"
+	"$perf" report --out "$odd" "$work/nop" > "$work/log" 2>&1
+	same picture_can_be_in_any_directory \
+		"$(grep -c '</svg>' "$odd/lines-0-0.svg")" 1
+	same marks_of_an_axis_are_values_that_were_measured \
+		"$(grep -c -E '> *(2|4|16|32)<' "$odd/lines-0-0.svg")" 0
 	"$perf" report --out "$work/svg" "$work/nop" > "$work/log" 2>&1
 	grep -o '([a-z0-9-]*\.svg)' "$work/svg/report.md" | tr -d '()' |
 		while read -r plot; do
