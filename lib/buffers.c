@@ -255,15 +255,6 @@ int peal__memory_look(struct peal_ring *ring, struct peal__look *look,
 	return look_at(ring, look, fd, buf, len, offset);
 }
 
-/* Will the kernel write to the row's buffer? */
-static int is_written(const struct peal__row *row)
-{
-	return !(row->flags & ROW_JOB) &&
-	       (row->opcode == PEAL__OP_READ ||
-		row->opcode == PEAL__OP_READ_FIXED ||
-		row->opcode == PEAL__OP_RECV);
-}
-
 /* Notes what a started op was lent. */
 peal__inline void lend(struct peal_ring *ring, peal_op op, const void *buf,
 		       uint64_t len)
@@ -274,9 +265,8 @@ peal__inline void lend(struct peal_ring *ring, peal_op op, const void *buf,
 	if (!lent)
 		return;
 	lent[index] = (struct peal__lent){ op, peal__addr(buf), len };
-	if (PEAL__WATCHES_LENT && ring->looks & LOOK_LENT &&
-	    is_written(&ring->rows[index]))
-		peal__poison(lent[index].addr, len);
+	if (PEAL__WATCHES_LENT)
+		peal__lend_one(ring, &ring->rows[index]);
 }
 
 void peal__memory_lend(struct peal_ring *ring, peal_op op, const void *buf,
@@ -333,19 +323,4 @@ peal_op peal__start_looked(struct peal_ring *ring, unsigned opcode, peal_fd fd,
 	sqe->buf_index = (uint16_t)look.slot;
 	lend(ring, op, buf, len);
 	return op;
-}
-
-/* Only where the sanitizer watches: a row ends. */
-void peal__memory_return(struct peal_ring *ring, const struct peal__row *row)
-{
-	const struct peal__lent *lent =
-		&ring->memory->lent[row - ring->rows];
-
-	if (!(ring->looks & LOOK_LENT) || lent->op != row->op ||
-	    !is_written(row))
-		return;
-	MUST(!peal__is_freed(lent->addr, lent->len),
-	     "its buffer was freed while it was lent",
-	     peal_opcode_name(row->opcode));
-	peal__unpoison(lent->addr, lent->len);
 }

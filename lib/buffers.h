@@ -54,6 +54,8 @@ struct peal__memory {
 	uint32_t arenas;
 	struct peal__member members[PEAL__ARENAS];
 	struct peal__lent *lent;	/* a place per row; NULL: none yet */
+	struct peal__regions **regions;	/* the same; where the sanitizer
+					 * watches: lend.c */
 	struct peal__bounce *bounce;	/* NULL: none; bounce.c */
 	struct peal__hint hints[PEAL__HINTS];
 };

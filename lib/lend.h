@@ -5,9 +5,10 @@
  * happens. The kernel's own writes pass the sanitizer by; an engine in user
  * space copies with code that it watches, so there nothing is poisoned.
  *
- * Buffers that are only read (write, send) are left alone: the program may read
- * them too, and lend them to several ops. Of two reads into one buffer the
- * first to end gives it back: that hides a touch, and never invents one.
+ * Memory that is only read (the data of writes and sends, the array of a
+ * vector, paths) is left alone: the program may read it too, and lend it to
+ * several ops. Of two reads into one buffer the first to end gives it back: that
+ * hides a touch, and never invents one.
  */
 #ifndef PEAL_LIB_LEND_H
 #define PEAL_LIB_LEND_H
@@ -72,5 +73,14 @@ static inline int peal__is_freed(uint64_t addr, uint64_t len)
 	return 0;
 }
 #endif
+
+/* lend.c, called only in such a build. Of a row with its note, or with its
+ * entry filled: it begins; it ends. */
+struct peal_ring;
+struct peal__row;
+struct peal__sqe;
+void peal__lend_one(const struct peal_ring *ring, const struct peal__row *row);
+void peal__lend_many(struct peal_ring *ring, const struct peal__sqe *sqe);
+void peal__lend_end(const struct peal_ring *ring, const struct peal__row *row);
 
 #endif

@@ -210,6 +210,8 @@ peal_op peal_stat(struct peal_ring *ring, peal_fd dirfd, const char *path,
 	sqe->addr = peal__addr(path);
 	sqe->len = mask;
 	sqe->op_flags = at_flags;
+	if (PEAL__WATCHES_LENT)
+		peal__lend_many(ring, sqe);
 	return op;
 }
 

@@ -57,6 +57,8 @@ peal_op peal_accept(struct peal_ring *ring, peal_fd fd,
 	sqe->off = peal__addr(addr_len);
 	sqe->addr = peal__addr(addr);
 	sqe->op_flags = SOCK_CLOEXEC;
+	if (PEAL__WATCHES_LENT)
+		peal__lend_many(ring, sqe);
 	if (peal__direct_can(ring, PEAL__OP_ACCEPT, flags))
 		peal__direct_wish(ring, op, sqe);
 	return op;

@@ -22,6 +22,16 @@ static int open_lent(struct peal_ring *ring)
 	return memory->lent ? 0 : -ENOMEM;
 }
 
+static int open_watched(struct peal_ring *ring)
+{
+	struct peal__memory *memory = ring->memory;
+
+	memory->regions = peal__alloc(ring, ring->rows_max *
+						    sizeof *memory->regions,
+				      64);
+	return memory->regions ? open_lent(ring) : -ENOMEM;
+}
+
 static void remove_member(struct peal_ring *ring, struct peal__member *member)
 {
 	struct peal__memory *memory = ring->memory;
@@ -38,7 +48,7 @@ int peal__memory_open(struct peal_ring *ring, uint32_t bounce_bytes)
 	ring->memory = peal__alloc(ring, sizeof *ring->memory, 64);
 	if (!ring->memory)
 		return -ENOMEM;
-	if ((!PEAL__WATCHES_LENT || open_lent(ring) == 0) &&
+	if ((!PEAL__WATCHES_LENT || open_watched(ring) == 0) &&
 	    peal__bounce_open(ring, bounce_bytes) == 0)
 		return 0;
 	peal__memory_close(ring);
@@ -66,6 +76,8 @@ void peal__memory_close(struct peal_ring *ring)
 	struct peal__memory *memory = ring->memory;
 
 	peal__bounce_close(ring);
+	peal__free(ring, memory->regions,
+		   ring->rows_max * sizeof *memory->regions);
 	peal__free(ring, memory->lent, ring->rows_max * sizeof *memory->lent);
 	peal__free(ring, memory, sizeof *memory);
 }

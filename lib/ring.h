@@ -308,7 +308,6 @@ struct peal__look {
 
 int peal__memory_open(struct peal_ring *ring, uint32_t bounce_bytes);
 void peal__memory_watch(struct peal_ring *ring);
-void peal__memory_return(struct peal_ring *ring, const struct peal__row *row);
 void peal__memory_leave(struct peal_ring *ring);
 void peal__memory_close(struct peal_ring *ring);
 void peal__memory_explain(struct peal_ring *ring, FILE *out);

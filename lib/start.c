@@ -43,6 +43,9 @@ static int is_looked_at(const struct peal_ring *ring, unsigned opcode)
 {
 	if (opcode == PEAL__OP_READ || opcode == PEAL__OP_WRITE)
 		return ring->looks != 0;
+	if (PEAL__WATCHES_LENT && ring->looks & LOOK_LENT &&
+	    (opcode == PEAL__OP_READV || opcode == PEAL__OP_RECVMSG))
+		return 1;
 	if (peal__vectors(opcode))
 		return peal__vector_is_looked_at(ring, opcode);
 	return peal__lends(opcode) && ring->looks & ~(uint32_t)LOOK_DIRECT;
@@ -106,6 +109,8 @@ peal_op peal__start_op_slow(struct peal_ring *ring, unsigned opcode,
 	sqe->addr = peal__addr(addr);
 	sqe->len = len;
 	sqe->op_flags = op_flags;
+	if (PEAL__WATCHES_LENT)
+		peal__lend_many(ring, sqe);
 	return op;
 }
 

@@ -105,7 +105,7 @@ peal__inline void peal__row_release(struct peal_ring *ring,
 	peal_fd fd = row->fd;
 
 	if (PEAL__WATCHES_LENT)
-		peal__memory_return(ring, row);
+		peal__lend_end(ring, row);
 	if (fd < 0) {
 		peal__row_give_back(ring, row, index);
 		return;

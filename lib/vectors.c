@@ -98,5 +98,7 @@ peal_op peal__start_vector(struct peal_ring *ring, unsigned opcode, peal_fd fd,
 	sqe->op_flags = op_flags;
 	if (slot != PEAL__NO_SLOT)
 		sqe->buf_index = (uint16_t)slot;
+	if (PEAL__WATCHES_LENT)
+		peal__lend_many(ring, sqe);
 	return op;
 }

@@ -20,12 +20,23 @@ static int is_out_of_bounds(const void *at)
 	return __asan_address_is_poisoned(at);
 }
 
+/* A row's first use goes the long way to its op, where the later ones do not. */
+static void use_some_rows(void)
+{
+	unsigned i;
+
+	for (i = 0; i < 4; i++)
+		ck_assert_int_gt(peal_nop(ring, 0, NULL, NULL), 0);
+	UNTIL(!peal_ring_in_flight(ring));
+}
+
 static void prepare(void)
 {
 	struct peal_ring_options options = harness_options();
 
 	options.engine = "uring";
 	reopen_ring(&options);
+	use_some_rows();
 	buffer = malloc(LEN);
 	memset(buffer, 0, LEN);
 	make_socketpair(SOCK_STREAM, fds);
@@ -99,6 +110,191 @@ TEST(touch_of_memory_lent_to_a_full_read_is_reported)
 	free(buffer);
 }
 
+/* Two parts of a buffer, with room between and behind them. */
+static void split(struct iovec parts[2])
+{
+	parts[0] = (struct iovec){ buffer, 40 };
+	parts[1] = (struct iovec){ buffer + 64, 96 };
+}
+
+static void parts_are_lent(const struct iovec parts[2], int want)
+{
+	unsigned i;
+
+	for (i = 0; i < 2; i++) {
+		char *at = parts[i].iov_base;
+
+		ck_assert_int_eq(is_out_of_bounds(at), want);
+		ck_assert_int_eq(is_out_of_bounds(at + parts[i].iov_len - 1),
+				 want);
+	}
+	ck_assert(!is_out_of_bounds(buffer + 40));
+	ck_assert(!is_out_of_bounds(buffer + 160));
+}
+
+TEST(touch_of_each_part_lent_to_a_vector_is_reported)
+{
+	struct iovec parts[2];
+	peal_op op;
+
+	prepare();
+	split(parts);
+	op = peal_readv(ring, fds[0], parts, 2, PEAL_CURRENT, 0, 0, on_done,
+			NULL);
+	parts_are_lent(parts, 1);
+	ck_assert(!is_out_of_bounds(parts));
+	dies(write_a_byte, buffer + 40 - 1, "use-after-poison");
+	is_lent_until(op, buffer + 64, 96);
+	parts_are_lent(parts, 0);
+	free(buffer);
+}
+
+/* The kernel has its own copy; what comes back is what was taken. */
+TEST(vector_that_is_changed_meanwhile_brings_all_back)
+{
+	struct iovec parts[2], later[2];
+	peal_op op;
+
+	prepare();
+	split(parts);
+	split(later);
+	op = peal_readv(ring, fds[0], later, 2, PEAL_CURRENT, 0, 0, on_done,
+			NULL);
+	settle();
+	memset(later, 0, sizeof(later));
+	parts_are_lent(parts, 1);
+	ck_assert_int_eq(write(fds[1], "data", 4), 4);
+	ck_result(finish(op), 4);
+	parts_are_lent(parts, 0);
+	free(buffer);
+}
+
+TEST(parts_of_a_vector_that_is_only_read_stay_readable)
+{
+	struct iovec parts[2];
+	struct msghdr msg = { .msg_iov = parts, .msg_iovlen = 2 };
+	peal_op op;
+
+	prepare();
+	split(parts);
+	op = peal_writev(ring, fds[1], parts, 2, PEAL_CURRENT, 0, 0, on_done,
+			 NULL);
+	parts_are_lent(parts, 0);
+	ck_result(finish(op), 136);
+	op = peal_sendmsg(ring, fds[1], &msg, 0, 0, on_done, NULL);
+	parts_are_lent(parts, 0);
+	ck_assert(!is_out_of_bounds(&msg));
+	ck_result(finish(op), 136);
+	free(buffer);
+}
+
+TEST(touch_of_each_part_of_a_message_is_reported)
+{
+	struct {
+		struct msghdr head;
+		struct sockaddr_un name;
+		char space[4];
+		char control[CMSG_SPACE(sizeof(int))];
+	} *all;
+	struct iovec parts[2];
+	peal_op op;
+
+	prepare();
+	make_socketpair(SOCK_DGRAM, fds);
+	split(parts);
+	all = calloc(1, sizeof(*all));
+	all->head = (struct msghdr){ .msg_name = &all->name,
+				     .msg_namelen = sizeof(all->name),
+				     .msg_control = all->control,
+				     .msg_controllen = sizeof(all->control),
+				     .msg_iov = parts, .msg_iovlen = 2 };
+	op = peal_recvmsg(ring, fds[0], &all->head, 0, 0, on_done, NULL);
+	ck_assert_int_gt(op, 0);
+	settle();
+	parts_are_lent(parts, 1);
+	dies(write_a_byte, all->control, "use-after-poison");
+	dies(read_a_byte, &all->name, "use-after-poison");
+	dies(read_a_byte, &all->head.msg_iov, "use-after-poison");
+	dies(write_a_byte, buffer + 64, "use-after-poison");
+	ck_assert_int_eq(send(fds[1], "data", 4, 0), 4);
+	ck_result(finish(op), 4);
+	/* It had neither: the lengths are 0 now. */
+	ck_assert_uint_eq(all->head.msg_namelen, 0);
+	ck_assert_uint_eq(all->head.msg_controllen, 0);
+	memset(all, 0, sizeof(*all));
+	parts_are_lent(parts, 0);
+	free(all);
+	free(buffer);
+}
+
+TEST(touch_of_an_address_lent_to_an_accept_is_reported)
+{
+	struct sockaddr_storage at;
+	struct sockaddr_in *peer = calloc(1, sizeof(*peer));
+	socklen_t len, *peer_len = malloc(sizeof(*peer_len));
+	int listener = make_listener(AF_INET, &at, &len);
+	int client;
+	peal_op op;
+
+	prepare();
+	*peer_len = sizeof(*peer);
+	op = peal_accept(ring, listener, (struct sockaddr *)peer, peer_len, 0,
+			 on_done, NULL);
+	ck_assert_int_gt(op, 0);
+	settle();
+	dies(read_a_byte, peer, "use-after-poison");
+	dies(read_a_byte, peer_len, "use-after-poison");
+	client = new_socket(AF_INET, SOCK_STREAM);
+	ck_assert_int_eq(connect(client, (struct sockaddr *)&at, len), 0);
+	ck_assert_int_ge(keep_fd((int)finish(op)), 0);
+	ck_assert_int_eq(peer->sin_family, AF_INET);
+	ck_assert_uint_eq(*peer_len, sizeof(*peer));
+	free(peer);
+	free(peer_len);
+	free(buffer);
+}
+
+TEST(result_of_a_stat_is_out_of_bounds_until_its_end)
+{
+	struct peal_stat out;
+	peal_op op;
+
+	prepare();
+	op = peal_stat(ring, PEAL_CWD, ".", 0, PEAL_STAT_BASIC, &out, 0,
+		       on_done, NULL);
+	ck_assert(is_out_of_bounds(&out));
+	ck_result(finish(op), 0);
+	ck_assert(!is_out_of_bounds(&out));
+	ck_assert(out.mask & PEAL_STAT_BASIC);
+	free(buffer);
+}
+
+/* Of two that were lent the same the first to end gives it back. */
+TEST(same_message_and_address_may_be_lent_twice)
+{
+	struct iovec part;
+	struct msghdr *msg = calloc(1, sizeof(*msg));
+	peal_op ops[2];
+	unsigned i;
+
+	prepare();
+	make_socketpair(SOCK_DGRAM, fds);
+	part = (struct iovec){ buffer, LEN };
+	msg->msg_iov = &part;
+	msg->msg_iovlen = 1;
+	for (i = 0; i < 2; i++)
+		ops[i] = peal_recvmsg(ring, fds[0], msg, 0, 0, on_done, NULL);
+	settle();
+	ck_assert_int_eq(send(fds[1], "data", 4, 0), 4);
+	UNTIL(finished(ops[0]) || finished(ops[1]));
+	ck_assert(!is_out_of_bounds(msg));
+	ck_assert(!is_out_of_bounds(buffer));
+	ck_assert_int_eq(send(fds[1], "data", 4, 0), 4);
+	UNTIL(finished(ops[0]) && finished(ops[1]));
+	free(msg);
+	free(buffer);
+}
+
 /* On every engine: what the ring reads into is another buffer. */
 TEST(touch_of_memory_lent_to_a_read_that_bounces_is_reported)
 {
@@ -154,6 +350,32 @@ TEST(arena_memory_is_out_of_bounds_while_it_is_lent)
 	ck_result(finish(op), 4);
 	ck_assert(!is_out_of_bounds(memory));
 	ck_assert_int_eq(memcmp(memory, "data", 4), 0);
+	ck_assert_int_eq(peal_arena_unregister(ring, arena), 0);
+	ck_assert_int_eq(peal_arena_close(arena), 0);
+	free(buffer);
+}
+
+TEST(registered_vector_is_out_of_bounds_while_it_is_lent)
+{
+	struct peal_arena_options options = PEAL_ARENA_OPTIONS;
+	struct peal_arena *arena;
+	struct iovec parts[2];
+	int file, i;
+	peal_op op;
+
+	prepare();
+	file = make_file("f", "12345678abcdefgh", 16);
+	options.bytes = 4096;
+	ck_assert_int_eq(peal_arena_open(&arena, &options), 0);
+	ck_assert_int_ge(peal_arena_register(ring, arena, PEAL_FIXED), 0);
+	for (i = 0; i < 2; i++)
+		parts[i] = (struct iovec){ peal_arena_alloc(arena, LEN, 0), 8 };
+	op = peal_readv(ring, file, parts, 2, 0, 0, 0, on_done, NULL);
+	ck_assert(is_out_of_bounds(parts[0].iov_base));
+	ck_assert(is_out_of_bounds(parts[1].iov_base));
+	ck_result(finish(op), 16);
+	ck_assert_mem_eq(parts[0].iov_base, "12345678", 8);
+	ck_assert_mem_eq(parts[1].iov_base, "abcdefgh", 8);
 	ck_assert_int_eq(peal_arena_unregister(ring, arena), 0);
 	ck_assert_int_eq(peal_arena_close(arena), 0);
 	free(buffer);
@@ -216,40 +438,57 @@ TEST(memory_that_is_only_read_stays_readable)
 
 TEST(op_that_was_refused_has_lent_nothing)
 {
+	struct iovec part;
+
 	prepare();
+	part = (struct iovec){ buffer, LEN };
 	ck_result(peal_read(ring, fds[0], buffer, LEN, PEAL_CURRENT, 1u << 31,
 			    on_done, NULL), -EINVAL);
 	ck_assert(!is_out_of_bounds(buffer));
 	ck_result(peal_read(ring, fds[0], buffer, LEN, PEAL_CURRENT,
 			    PEAL_FIXED, on_done, NULL), -EFAULT);
 	ck_assert(!is_out_of_bounds(buffer));
+	ck_result(peal_readv(ring, fds[0], &part, 1, PEAL_CURRENT, 0, 1u << 31,
+			     on_done, NULL), -EINVAL);
+	ck_assert(!is_out_of_bounds(buffer));
 	free(buffer);
 }
 
-static void free_it(void *unused)
+static void start_vector(void)
 {
-	(void)unused;
-	start_read();
+	struct iovec part = { buffer, LEN };
+
+	ck_assert_int_gt(peal_readv(ring, fds[0], &part, 1, PEAL_CURRENT, 0, 0,
+				    on_done, NULL), 0);
+	settle();
+}
+
+static void free_it(void (*start)(void))
+{
+	start();
 	settle();
 	free(buffer);
 	ck_assert_int_eq(write(fds[1], "x", 1), 1);
 	UNTIL(peal_ring_in_flight(ring) == 0);
 }
 
-static void free_in_a_ring_of_its_own(void *unused)
+static void free_in_a_ring_of_its_own(void *start)
 {
 	struct peal_ring_options options = PEAL_RING_OPTIONS;
 
 	options.engine = "uring";
 	if (peal_ring_open(&ring, &options) < 0)
 		_exit(0);
-	free_it(unused);
+	free_it(*(void (**)(void))start);
 }
 
 TEST(memory_that_is_freed_while_it_is_lent_stops_the_program)
 {
+	void (*starts[])(void) = { start_read, start_vector };
+
 	prepare();
-	dies(free_in_a_ring_of_its_own, NULL, "freed while it was lent");
+	dies(free_in_a_ring_of_its_own, &starts[0], "freed while it was lent");
+	dies(free_in_a_ring_of_its_own, &starts[1], "freed while it was lent");
 	free(buffer);
 }
 

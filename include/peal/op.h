@@ -1,5 +1,24 @@
 /* SPDX-License-Identifier: MIT */
-/* The types that all operations share; cancelling; errors. */
+/*
+ * The types that all operations share; cancelling; errors.
+ *
+ * What an argument says is lent is the ring's from the call, if it returned a
+ * handle, to the op's terminal completion, and yours again in its handler. The
+ * program may read what the op only reads (the data of a write or a send,
+ * paths, the array of a vector), and may lend it to several ops; it leaves
+ * alone what the op writes to.
+ *
+ * Built with the address sanitizer (library and program: -fsanitize=address),
+ * what the kernel may write to is out of bounds for the program while it is
+ * lent to a ring of the io_uring engine, and a touch is reported where it
+ * happens ("use-after-poison"); so is freeing it, when the op ends. That is the
+ * buffer of a read or receive, each part of a vector, a message with its parts,
+ * name and control data, the address that an accept fills in and its length,
+ * peal_stat's result, and a group's buffers; with PEAL_BOUNCE on any engine.
+ * Memory that is only read is not marked: a write to it goes unseen. Nor is
+ * what raw entries name, nor what a job of the pool fills in. Of two ops that
+ * were lent the same the first to end gives it back.
+ */
 #ifndef PEAL_OP_H
 #define PEAL_OP_H
 
