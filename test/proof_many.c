@@ -6,12 +6,12 @@
 #define PIPES	100
 #define OPS	100000
 #define BYTES	4096
+#define HOUR	(3600 * PEAL_S)
 
 static int pipes[PIPES][2];
 static struct proof_op *ops;
 static peal_op *handles;
 static char *bytes;
-static uint64_t sleep_ns = 3600 * PEAL_S;
 
 /* With few completions the kernel has to keep the rest; with many it finds an
  * op to cancel faster, in as many lists as a 32nd of their number. */
@@ -49,7 +49,7 @@ static peal_op start_one(unsigned i)
 		return peal_read(ring, fd, &bytes[i], 1, PEAL_CURRENT, 0,
 				 on_proof, &ops[i]);
 	default:
-		return peal_sleep(ring, sleep_ns + i * PEAL_US, 0, on_proof,
+		return peal_sleep(ring, HOUR + i * PEAL_US, 0, on_proof,
 				  &ops[i]);
 	}
 }
@@ -98,12 +98,24 @@ static void feed_pipes(void)
 		ck_assert_int_eq(write(pipes[i][1], data, readers), readers);
 }
 
+/* Not before all are in flight, however long that takes. */
+static void wake_sleepers(void)
+{
+	unsigned i, refused = 0;
+
+	for (i = 0; i < OPS; i++)
+		if (i / PIPES % 3 == 2)
+			refused += peal_sleep_again(ring, handles[i],
+						    i * PEAL_US) != 0;
+	ck_assert_uint_eq(refused, 0);
+}
+
 TEST(hundred_thousand_ops_in_flight_all_complete)
 {
 	open_large(1024);
-	sleep_ns = 2 * PEAL_S;
 	start_all();
 	feed_pipes();
+	wake_sleepers();
 	UNTIL(peal_ring_in_flight(ring) == 0);
 	each_ended_once();
 	ck_assert_uint_eq(count_results(-ECANCELED), 0);
