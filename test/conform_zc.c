@@ -198,13 +198,28 @@ TEST(zero_copy_send_of_a_bad_fd_is_ebadf_and_of_a_file_enotsock)
 						 NULL)), -ENOTSOCK);
 }
 
-/* Fills the socket, so that the next send waits. */
+/* Fills the socket, so that the next send waits; unless the peer's side takes
+ * some of it only then. Who needs one that waits tries again. */
 static void fill_up(int fd)
 {
 	fcntl(fd, F_SETFL, O_NONBLOCK);
 	while (send(fd, data, sizeof(data), MSG_NOSIGNAL) > 0)
 		continue;
 	fcntl(fd, F_SETFL, 0);
+}
+
+static peal_op send_that_waits(int fd)
+{
+	peal_op op;
+
+	do {
+		fill_up(fd);
+		op = peal_send_zc(ring, fd, data, LONG, 0, 0, on_done, NULL);
+		settle();
+	} while (outcome(op)->result > 0);
+	ck_assert_msg(!finished(op), "it ended with %s",
+		      harness_errno(outcome(op)->result));
+	return op;
 }
 
 TEST(zero_copy_send_that_waits_can_be_cancelled)
@@ -214,12 +229,11 @@ TEST(zero_copy_send_that_waits_can_be_cancelled)
 
 	open_always();
 	tcp_pair(fds);
-	fill_up(fds[0]);
-	op = peal_send_zc(ring, fds[0], data, LONG, 0, 0, on_done, NULL);
-	settle();
-	ck_assert(!finished(op));
-	ck_result(peal_cancel(ring, op, 0, NULL, NULL), 0);
-	ck_result(finish(op), -ECANCELED);
+	do {
+		op = send_that_waits(fds[0]);
+		ck_result(peal_cancel(ring, op, 0, NULL, NULL), 0);
+	} while (finish(op) > 0);
+	ck_result(outcome(op)->result, -ECANCELED);
 }
 
 TEST(zero_copy_send_that_waits_has_a_deadline)
@@ -229,10 +243,11 @@ TEST(zero_copy_send_that_waits_has_a_deadline)
 
 	open_always();
 	tcp_pair(fds);
-	fill_up(fds[0]);
-	op = peal_send_zc(ring, fds[0], data, LONG, 0, 0, on_done, NULL);
-	ck_result(peal_deadline(ring, op, PEAL_MS, 0), 0);
-	ck_result(finish(op), -ETIMEDOUT);
+	do {
+		op = send_that_waits(fds[0]);
+		ck_result(peal_deadline(ring, op, PEAL_MS, 0), 0);
+	} while (finish(op) > 0);
+	ck_result(outcome(op)->result, -ETIMEDOUT);
 }
 
 TEST(zero_copy_send_ends_when_the_connection_breaks)
@@ -243,9 +258,7 @@ TEST(zero_copy_send_ends_when_the_connection_breaks)
 
 	open_always();
 	tcp_pair(fds);
-	fill_up(fds[0]);
-	op = peal_send_zc(ring, fds[0], data, LONG, 0, 0, on_done, NULL);
-	settle();
+	op = send_that_waits(fds[0]);
 	setsockopt(fds[1], SOL_SOCKET, SO_LINGER, &reset, sizeof(reset));
 	close(fds[1]);
 	ck_assert_int_lt(finish(op), 0);
