@@ -118,7 +118,7 @@ BARE_TEST(ring_that_is_closed_calls_what_waits)
 	ring = NULL;
 	ck_assert_int_eq(peal_ring_open(&ring, NULL), 0);
 	ask();
-	ck_assert_int_eq(peal_ring_close(ring, PEAL_S), 0);
+	ck_assert_int_eq(peal_ring_close(ring, CLOSE_NS), 0);
 	ck_assert_uint_eq(calls, 1);
 }
 

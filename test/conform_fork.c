@@ -56,7 +56,7 @@ static void open_an_own_ring(void *arg)
 	(void)arg;
 	if (peal_ring_open(&own, NULL) != 0 ||
 	    peal_nop(own, 0, NULL, NULL) <= 0 || peal_ring_run(own) != 0 ||
-	    peal_ring_close(own, PEAL_S) != 0)
+	    peal_ring_close(own, CLOSE_NS) != 0)
 		_exit(1);
 }
 

@@ -192,7 +192,7 @@ static void use_after_ring_close(void *arg)
 
 	open_group();
 	receive();
-	ck_result(peal_ring_close(ring, PEAL_S), 0);
+	ck_result(peal_ring_close(ring, CLOSE_NS), 0);
 	call->make();
 }
 
@@ -228,7 +228,7 @@ static void use_after_many_closes(void *arg)
 		ck_result(finish(peal_group_close(ring, group, 0, on_done,
 						  NULL)), 0);
 	}
-	ck_result(peal_ring_close(ring, PEAL_S), 0);
+	ck_result(peal_ring_close(ring, CLOSE_NS), 0);
 	peal_group_give_back(first, &i);
 }
 

@@ -311,7 +311,6 @@ TEST(post_wakes_a_ring_whose_submissions_just_filled_the_queue)
 	struct peal_ring_options options = harness_options();
 	int fds[2], i;
 	peal_op ops[2];
-	uint64_t start;
 	pthread_t id;
 	char buf[2];
 
@@ -322,10 +321,8 @@ TEST(post_wakes_a_ring_whose_submissions_just_filled_the_queue)
 		ops[i] = peal_read(ring, fds[0], buf + i, 1, PEAL_CURRENT, 0,
 				   on_done, NULL);
 	id = start_thread(post_later, NULL);
-	start = peal_ring_now(ring);
-	while (!run_count)
-		ck_ok(peal_ring_turn(ring, 5 * PEAL_S));
-	ck_assert_uint_lt(peal_ring_now(ring) - start, 4 * PEAL_S);
+	while (!run_count)	/* for ever, if nothing wakes it */
+		ck_ok(peal_ring_turn(ring, PEAL_FOREVER));
 	pthread_join(id, NULL);
 	for (i = 0; i < 2; i++)
 		ck_result(peal_cancel(ring, ops[i], 0, NULL, NULL), 0);
@@ -352,7 +349,7 @@ static void *run_until_stopped(void *arg)
 	*out = own;
 	peal_ring_run(own);
 	peal_ring_release(own);
-	if (peal_ring_close(own, 5 * PEAL_S) < 0)
+	if (peal_ring_close(own, CLOSE_NS) < 0)
 		abort();
 	return NULL;
 }
@@ -401,7 +398,7 @@ static void *other_thread(void *arg)
 		abort();
 	peal_ring_hold(own);
 	__atomic_store_n(&other_ring, own, __ATOMIC_RELEASE);
-	if (peal_ring_run(own) != 0 || peal_ring_close(own, PEAL_S) != 0)
+	if (peal_ring_run(own) != 0 || peal_ring_close(own, CLOSE_NS) != 0)
 		abort();
 	return NULL;
 }

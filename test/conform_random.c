@@ -375,7 +375,7 @@ static void one_program(void)
 	}
 	/* Deep inside a burst: close does the rest. */
 	depth = 100;
-	if (peal_ring_close(ring, 5 * PEAL_S) < 0) {
+	if (peal_ring_close(ring, CLOSE_NS) < 0) {
 		peal_ring_dump(ring, stderr);
 		FAIL_UNLESS(!"the ring closes");
 	}

@@ -339,7 +339,7 @@ static void *own_ring_thread(void *arg)
 	for (at = 0; at < 10000; at++)
 		if (peal_nop(own, 0, NULL, NULL) <= 0)
 			abort();
-	if (peal_ring_run(own) != 0 || peal_ring_close(own, PEAL_S) != 0)
+	if (peal_ring_run(own) != 0 || peal_ring_close(own, CLOSE_NS) != 0)
 		abort();
 	return NULL;
 }

@@ -155,9 +155,7 @@ TEST(read_that_must_not_wait_on_an_empty_pipe_is_refused)
 	make_pipe(fds);
 	op = peal_readv(ring, fds[0], &iov, 1, PEAL_CURRENT, RWF_NOWAIT, 0,
 			on_done, NULL);
-	settle();
-	ck_assert(finished(op));
-	if (outcome(op)->result != -EOPNOTSUPP)
+	if (finish(op) != -EOPNOTSUPP)
 		ck_result(outcome(op)->result, -EAGAIN);
 }
 
@@ -243,9 +241,7 @@ TEST(write_to_a_terminal_nobody_reads_does_not_stop_the_ring)
 	op = peal_writev(ring, slave, &iov, 1, PEAL_CURRENT, 0, PEAL_ASYNC,
 			 on_done, NULL);
 	timer = peal_sleep(ring, 10 * PEAL_MS, 0, on_done, NULL);
-	alarm(3);
-	finish(timer);
-	alarm(0);
+	finish(timer);	/* or it hangs, and libcheck ends it */
 	while (!finished(op)) {
 		make_empty(master);
 		settle();

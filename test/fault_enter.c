@@ -106,7 +106,7 @@ static int traffic(int argc, char **argv)
 	check(peal_ring_open(&own, &options) == 0, peal_open_reason());
 	for (round = 0; round < 20; round++)
 		one_round(own);
-	check(peal_ring_close(own, 10 * PEAL_S) == 0, "close");
+	check(peal_ring_close(own, CLOSE_NS) == 0, "close");
 	check(nops_done == 400 && reads_done == 160 && sleeps_done == 20 &&
 		      cancelled_done == 20 && posts_done == 20, "counts");
 	return 0;

@@ -117,6 +117,8 @@ extern struct peal_ring *ring;
  * Set fields before the first use of a ring of your own. */
 struct peal_ring_options harness_options(void);
 struct peal_ring *open_ring(const struct peal_ring_options *options);
+/* More than a ring needs to close, on a machine that has other things to do. */
+#define CLOSE_NS	(60 * PEAL_S)
 /* Closes, and fails the test unless it is closed at once. */
 void close_ring(struct peal_ring *which);
 /* The fixture's ring again, with other options. */
@@ -165,12 +167,16 @@ int64_t finish_or_refused(peal_op op);
 #define UNTIL(cond) UNTIL_ON(ring, cond)
 #define UNTIL_ON(which, cond)						\
 	do {								\
-		uint64_t idle_ = 0;					\
+		struct harness_idle idle_ = { 0, 0 };			\
 		while (!(cond))						\
 			harness_turn(which, &idle_, #cond, __FILE__,	\
 				     __LINE__);				\
 	} while (0)
-void harness_turn(struct peal_ring *which, uint64_t *idle_since,
+struct harness_idle {
+	uint64_t since;
+	unsigned turns;
+};
+void harness_turn(struct peal_ring *which, struct harness_idle *idle,
 		  const char *cond, const char *file, int line);
 
 /* Some turns that do not wait: what could happen has happened. */

@@ -24,7 +24,7 @@
 #include "test/harness.h"
 #include "test/windows/cannot.h"
 
-#define TEST_MS		60000
+#define TEST_MS		120000
 #define MAX_HANDLE	65536
 /* A mutex of the threads' library makes an event when it is contended first, and
  * keeps it. A leak in every ring is more than this. */
