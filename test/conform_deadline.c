@@ -376,7 +376,7 @@ TEST(early_handler_may_cancel_its_op)
 	op = peal_read(ring, pipe_fds[0], buf, 1, PEAL_CURRENT, 0, on_early,
 		       NULL);
 	ck_result(peal_deadline(ring, op, PEAL_MS, PEAL_EARLY), 0);
-	UNTIL(outcome(op)->calls == 1);
+	UNTIL(outcome(op)->calls >= 1);
 	if (!finished(op))
 		ck_result(peal_cancel(ring, op, 0, NULL, NULL), 0);
 	UNTIL(finished(op));

@@ -758,7 +758,8 @@ static void ask_too_much(void *flags)
 	int rc;
 
 	if (setrlimit(RLIMIT_MEMLOCK, &limit) != 0 ||
-	    (geteuid() == 0 && setresuid(65533, 65533, 65533) != 0))
+	    (geteuid() == 0 && setresuid(HARNESS_NOBODY, HARNESS_NOBODY,
+					 HARNESS_NOBODY) != 0))
 		_exit(3);
 	options.bytes = 1 << 20;
 	options.flags = *(const uint32_t *)flags;

@@ -97,10 +97,16 @@ TEST(read_dir_of_a_bad_fd_is_ebadf)
 TEST(statfs_says_what_statvfs_says)
 {
 	struct peal_statfs fs;
-	struct statvfs want;
+	struct statvfs want, before;
 
-	ck_result(finish(peal_statfs(ring, dir(), &fs, 0, on_done, NULL)), 0);
-	ck_assert_int_eq(statvfs(dir(), &want), 0);
+	/* There are disks that count anew whatever is written to them. */
+	do {
+		ck_assert_int_eq(statvfs(dir(), &before), 0);
+		ck_result(finish(peal_statfs(ring, dir(), &fs, 0, on_done,
+					     NULL)), 0);
+		ck_assert_int_eq(statvfs(dir(), &want), 0);
+	} while (before.f_blocks != want.f_blocks ||
+		 before.f_files != want.f_files);
 	ck_assert_uint_eq(fs.blocks * fs.block_size,
 			  (uint64_t)want.f_blocks * want.f_frsize);
 	ck_assert_uint_eq(fs.files, want.f_files);

@@ -18,13 +18,6 @@
 
 #include "test/harness.h"
 
-/* What a user may lock is the sum over all the user's processes, those of
- * another run of the tests too: each test is a user of its own. */
-static uid_t nobody(void)
-{
-	return 10000 + (uid_t)getpid() % 50000;
-}
-
 /* From now on system call number fails with error. 0: done. */
 static int forbid(long number, int error)
 {
@@ -105,8 +98,8 @@ static void become_nobody(rlim_t memlock)
 	if (geteuid() != 0)
 		return;
 	ck_assert_int_eq(setgroups(0, NULL), 0);
-	ck_assert_int_eq(setgid(nobody()), 0);
-	ck_assert_int_eq(setuid(nobody()), 0);
+	ck_assert_int_eq(setgid(HARNESS_NOBODY), 0);
+	ck_assert_int_eq(setuid(HARNESS_NOBODY), 0);
 }
 
 /* --- forbidden calls ----------------------------------------------------- */
@@ -400,8 +393,8 @@ static void open_as_nobody(void *arg)
 	struct peal_ring *own;
 
 	(void)arg;
-	if (setgroups(0, NULL) != 0 || setgid(nobody()) != 0 ||
-	    setuid(nobody()) != 0)
+	if (setgroups(0, NULL) != 0 || setgid(HARNESS_NOBODY) != 0 ||
+	    setuid(HARNESS_NOBODY) != 0)
 		_exit(1);
 	if (peal_ring_open(&own, NULL) != -EPERM)
 		_exit(2);

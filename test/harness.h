@@ -103,6 +103,10 @@ void harness_skip(const char *test, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));
 unsigned long long harness_lockable(void);
 
+/* What a user may lock is the sum over all the user's processes, those that the
+ * kernel has not quite cleared away, too: each process is a user of its own. */
+#define HARNESS_NOBODY	(10000 + (uid_t)getpid() % 50000)
+
 /* For a test program with work to do in another role (a child under strace, a
  * server): called with the rest of the arguments when the first one is
  * "--role". Its result is the program's exit status. */

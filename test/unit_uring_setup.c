@@ -445,7 +445,7 @@ static void as_nobody(unsigned long long memlock_kib)
 	struct rlimit limit = { memlock_kib * 1024, memlock_kib * 1024 };
 
 	if (setrlimit(RLIMIT_MEMLOCK, &limit) != 0 ||
-	    setgid(65534) != 0 || setuid(65534) != 0)
+	    setgid(HARNESS_NOBODY) != 0 || setuid(HARNESS_NOBODY) != 0)
 		_exit(9);
 }
 
