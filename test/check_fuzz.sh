@@ -25,8 +25,10 @@ for program in test/fuzz/corpus/*; do
 	fi
 done
 
-# The model lies at the first comparison of a program.
-if "$fuzz" --seed 5 --programs 20 --lie 1 > "$work/out" 2>&1; then
+# The model lies at the first comparison of a program. On a simulated machine:
+# elsewhere it depends on the moment which bytes have come when a shorter
+# program ends, so whether there is a comparison in it.
+if "$fuzz" --engine sim --seed 5 --programs 20 --lie 1 > "$work/out" 2>&1; then
 	not_ok lie_is_found "it passed"
 elif ! grep -q '^FAILED on ' "$work/out"; then
 	not_ok lie_is_found "$(cat "$work/out")"
@@ -46,11 +48,13 @@ if "$fuzz" --replay "$work/short" > "$work/out2" 2>&1; then
 else
 	not_ok short_program_passes_without_the_lie "$(cat "$work/out2")"
 fi
-"$fuzz" --replay "$work/short" --lie 1 > "$work/out2" 2>&1
-if [ $? = 1 ] && grep -q '^FAILED on ' "$work/out2"; then
+"$fuzz" --engine sim --replay "$work/short" --lie 1 > "$work/out2" 2>&1
+status=$?
+if [ $status = 1 ] && grep -q '^FAILED on ' "$work/out2"; then
 	ok short_program_fails_with_the_lie
 else
-	not_ok short_program_fails_with_the_lie "$(cat "$work/short")"
+	not_ok short_program_fails_with_the_lie \
+		"status $status; $(cat "$work/out2" "$work/short")"
 fi
 
 echo "frobnicate 1 2 3 4" > "$work/bad"
