@@ -223,6 +223,14 @@ static long cpu_ms(void)
 	return (long)(user + system) * 1000 / sysconf(_SC_CLK_TCK);
 }
 
+static int64_t now_ms(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return now.tv_sec * INT64_C(1000) + now.tv_nsec / 1000000;
+}
+
 /* ---- bytes ---- */
 
 static uint8_t *put(uint8_t *at, uint64_t value, int bytes)
@@ -1100,7 +1108,7 @@ static void tcp_reset_with_replies_in_flight_disturbs_nobody(void)
 
 static void half_open_connection_is_dropped_after_the_timeout(void)
 {
-	int silent = (start("--handshake-timeout 1"), dial());
+	int silent = (start("--handshake-timeout 3"), dial());
 	int slow = dial();
 	int busy = enter(dial());
 	uint8_t data[4096];
@@ -1137,20 +1145,21 @@ static void half_a_request_is_dropped_after_the_timeout(void)
 static void refused_payload_that_trickles_is_dropped(void)
 {
 	int fd = (start("--stall-timeout 1"), enter(dial())), sent = 0;
+	int64_t began = now_ms();
 
 	WANT(fd >= 0);
 	WANT(request(fd, 0, WRITE, 1, IMAGE_SIZE, 1 << 20, NULL));
-	while (sent < 50 && send_all(fd, "x", 1) && is_quiet(fd, 100))
+	while (sent < 100 && send_all(fd, "x", 1) && is_quiet(fd, 100))
 		sent++;
 	close(fd);
-	WANT(sent > 5 && sent < 50);
+	WANT(now_ms() - began > 500 && sent < 100);
 	WANT(log_has("--stall-timeout"));
 }
 
 static void idle_timeout_spares_who_waits_for_a_reply(void)
 {
 	uint8_t data[512];
-	int fd = (start("--idle-timeout 1"), enter(dial()));
+	int fd = (start("--idle-timeout 3"), enter(dial()));
 
 	WANT(fd >= 0);
 	WANT(do_one(fd, READ, 0, 512, data) == 0);
@@ -1200,6 +1209,7 @@ static void accept_recovers_from_running_out_of_fds(void)
 {
 	enum { CLIENTS = 40 };
 	int fd[CLIENTS];
+	long before;
 
 	server.max_files = 24;
 	WANT(start("--max-connections 64"));
@@ -1207,8 +1217,9 @@ static void accept_recovers_from_running_out_of_fds(void)
 		WANT((fd[i] = dial()) >= 0);
 	WANT(log_has("cannot accept"));
 	/* Stays in trouble for two retries; a spinning accept would show. */
+	before = cpu_ms();
 	poll(NULL, 0, 250);
-	WANT(cpu_ms() < 200);
+	WANT(cpu_ms() - before < 150);
 	for (int i = 0; i < CLIENTS; i++)
 		close(fd[i]);
 	WANT(others_are_served());
@@ -1382,8 +1393,8 @@ static void failed_sync_fails_every_later_flush(void)
 		set_why("the server starts", __LINE__);
 	}
 	snprintf(command, sizeof(command), "exec 2>/dev/null; losetup -d %s; "
-		 "umount '%s/mnt'; rmdir '%s/mnt'", image[0] ? image : "-",
-		 directory, directory);
+		 "umount '%s/mnt' || umount -l '%s/mnt'; rmdir '%s/mnt'",
+		 image[0] ? image : "-", directory, directory, directory);
 	if (system(command) && image[0])
 		set_why("cannot clean up", __LINE__);
 	snprintf(image, sizeof(image), "%s", was);
