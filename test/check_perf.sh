@@ -142,8 +142,9 @@ fi
 		--files fd --csv "$work/mixed"
 	"$perf" file $short $on_file --depth 4 --rate 2000 --buffers plain \
 		--files fd --open buffered --csv "$work/open"
-} 2> "$work/err"
-nothing commands_say_nothing_on_stderr "$work/err"
+} 2> "$work/first"
+nothing commands_say_nothing_on_stderr "$work/first"
+said=$work/first
 
 rows nop_measures_both_sides "$work/nop" 6 cpu_ns
 rows timers_measures_each_side "$work/timers" 12 wall_ns

@@ -40,6 +40,7 @@ few()
 	"$perf" conns --connections 1000000 --rounds 1 --side threads \
 		--csv "$work/many"
 } > "$work/log" 2>&1
+said=$work/log
 
 rows net_measures_every_side_with_each_byte_compared "$work/net" 16 cpu_ns
 rows net_measures_messages_of_many_receives "$work/large" 16 cpu_ns

@@ -21,12 +21,22 @@ ok()
 	echo "ok $1"
 }
 
+# A file that the programs under test print to: its end is shown with each
+# failure, for one that is seen once in a log is to be understood from it.
+said=
+
+show_said()
+{
+	[ -z "$said" ] || tail -n 4 "$said" | sed 's/^/said: /'
+}
+
 # not_ok NAME WHY...: more lines of WHY are shown below.
 not_ok()
 {
 	local name=$1
 	shift
 	echo "not ok $name: $*"
+	show_said
 }
 
 skip()
@@ -51,8 +61,9 @@ holds()
 nothing()
 {
 	if [ -s "$2" ]; then
-		not_ok "$1" "these:"
+		echo "not ok $1: these:"
 		cat "$2"
+		show_said
 	else
 		ok "$1"
 	fi
