@@ -64,7 +64,11 @@ struct peal__memory {
 const struct peal__member *peal__memory_member(const struct peal_ring *ring,
 					       uint64_t addr, uint64_t len);
 
-/* vectors.c */
+/* vectors.c: the registered buffer that all parts lie in, if the kernel takes
+ * vectors of one (Linux 6.15); PEAL__NO_SLOT */
+uint32_t peal__vector_slot(const struct peal_ring *ring,
+			   const struct iovec *iov, size_t count);
+
 #define PEAL__VECTOR_TO_FIXED	(PEAL__OP_READV_FIXED - PEAL__OP_READV)
 
 static inline int peal__vector_is_looked_at(const struct peal_ring *ring,

@@ -25,27 +25,38 @@ static uint32_t slot_of(const struct peal_ring *ring, const struct iovec *part)
 				 part->iov_len);
 }
 
-/* PEAL__NO_SLOT: the plain form. An empty part is none that the kernel takes. */
-static uint32_t common_slot(const struct peal_ring *ring,
-			    const struct peal__hint *hint,
-			    const struct iovec *iov, uint32_t count)
+/* An empty part is none that the kernel takes. */
+uint32_t peal__vector_slot(const struct peal_ring *ring,
+			   const struct iovec *iov, size_t count)
 {
-	const struct peal__member *member;
-	uint32_t slot, i;
+	uint32_t slot;
+	size_t i;
 
 	if (!count || count > MOST_PARTS ||
 	    !peal__can(ring, PEAL__OP_READV_FIXED))
-		return PEAL__NO_SLOT;
-	member = peal__memory_member(ring, peal__addr(iov->iov_base),
-				     iov->iov_len);
-	if (!member || member->flags & PEAL_PLAIN ||
-	    (!(member->flags & PEAL_FIXED) && hint->kind != KIND_DIRECT))
 		return PEAL__NO_SLOT;
 	slot = slot_of(ring, iov);
 	for (i = 1; i < count && slot != PEAL__NO_SLOT; i++)
 		if (slot_of(ring, &iov[i]) != slot)
 			return PEAL__NO_SLOT;
 	return slot;
+}
+
+/* PEAL__NO_SLOT: the plain form. */
+static uint32_t common_slot(const struct peal_ring *ring,
+			    const struct peal__hint *hint,
+			    const struct iovec *iov, uint32_t count)
+{
+	const struct peal__member *member;
+
+	if (!count)
+		return PEAL__NO_SLOT;
+	member = peal__memory_member(ring, peal__addr(iov->iov_base),
+				     iov->iov_len);
+	if (!member || member->flags & PEAL_PLAIN ||
+	    (!(member->flags & PEAL_FIXED) && hint->kind != KIND_DIRECT))
+		return PEAL__NO_SLOT;
+	return peal__vector_slot(ring, iov, count);
 }
 
 /* Of a direct file: each address, the sum of the lengths, the offset. (That

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* lib/zc.c: what becomes of the two completions, in every order that a kernel
  * may give them. */
+#include "lib/buffers.h"
 #include "test/scripted.h"
 
 #define MORE	PEAL__CQE_MORE
@@ -224,6 +225,127 @@ SCRIPT_TEST(short_send_is_plain)
 	script_turn();
 	ck_assert_uint_eq(script_entry(op)->opcode, PEAL__OP_SEND);
 	ck_assert_uint_eq(ring->stats.zc_plain, 1);
+}
+
+/* An arena that an engine would have registered. */
+static char arena[8192];
+
+static void have_arena(unsigned flags)
+{
+	ring->memory->arenas = 1;
+	ring->memory->members[0] = (struct peal__member){
+		.base = peal__addr(arena), .bytes = sizeof(arena), .slot = 5,
+		.flags = flags
+	};
+	ring->can[PEAL__OP_READV_FIXED >> 6] |=
+		UINT64_C(1) << (PEAL__OP_READV_FIXED & 63);
+	ring->zc.least = 1;
+}
+
+static void forget_arena(void)
+{
+	ring->memory->arenas = 0;
+}
+
+static struct iovec two[2];
+static struct msghdr message = { .msg_iov = two, .msg_iovlen = 2 };
+
+static peal_op send_message(void *first, void *second)
+{
+	peal_op op;
+
+	two[0] = (struct iovec){ first, 100 };
+	two[1] = (struct iovec){ second, 200 };
+	op = peal_sendmsg_zc(ring, 3, &message, 0, 0, on_done, NULL);
+	ck_assert_int_gt(op, 0);
+	script_turn();
+	ck_assert_uint_eq(script_entry(op)->opcode, PEAL__OP_SENDMSG_ZC);
+	return op;
+}
+
+static void is_fixed(peal_op op, int want)
+{
+	ck_assert_int_eq((script_entry(op)->ioprio &
+			  PEAL__RECVSEND_FIXED_BUF) != 0, want);
+	ck_assert_uint_eq(script_entry(op)->buf_index, want ? 5 : 0);
+}
+
+static void ends_well(peal_op op)
+{
+	says(op, 300, MORE);
+	says(op, 0, NOTICE);
+	ended(op, 300);
+}
+
+SCRIPT_TEST(message_in_one_registered_buffer_is_sent_from_it)
+{
+	peal_op op;
+
+	have_arena(0);
+	op = send_message(arena, arena + 4096);
+	is_fixed(op, 1);
+	ends_well(op);
+	ck_assert_uint_eq(ring->stats.zc_fixed, 1);
+	op = send_message(arena, data);
+	is_fixed(op, 0);
+	ends_well(op);
+	op = send_message(data, arena);
+	is_fixed(op, 0);
+	ends_well(op);
+	have_arena(PEAL_PLAIN);
+	op = send_message(arena, arena + 4096);
+	is_fixed(op, 0);
+	ends_well(op);
+	have_arena(0);
+	ring->can[PEAL__OP_READV_FIXED >> 6] &=
+		~(UINT64_C(1) << (PEAL__OP_READV_FIXED & 63));
+	op = send_message(arena, arena + 4096);
+	is_fixed(op, 0);
+	ends_well(op);
+	ck_assert_uint_eq(ring->stats.zc_fixed, 1);
+	forget_arena();
+}
+
+SCRIPT_TEST(message_in_registered_memory_is_shorter_and_worth_it)
+{
+	peal_op op;
+
+	have_arena(0);
+	ring->zc.least = 0;
+	two[0] = (struct iovec){ arena, 8000 };
+	two[1] = (struct iovec){ arena + 8000, 192 };
+	op = peal_sendmsg_zc(ring, 3, &message, 0, 0, on_done, NULL);
+	script_turn();
+	ck_assert_uint_eq(script_entry(op)->opcode, PEAL__OP_SENDMSG_ZC);
+	two[1].iov_len = 191;
+	op = peal_sendmsg_zc(ring, 3, &message, 0, 0, on_done, NULL);
+	script_turn();
+	ck_assert_uint_eq(script_entry(op)->opcode, PEAL__OP_SENDMSG);
+	ck_assert_uint_eq(ring->stats.zc_plain, 1);
+	forget_arena();
+}
+
+SCRIPT_TEST(kernel_without_registered_messages_is_asked_without)
+{
+	peal_op op;
+
+	have_arena(0);
+	op = send_message(arena, arena + 4096);
+	says(op, -EINVAL, 0);
+	script_turn();
+	ck_assert_uint_eq(script_entries(op), 2);
+	ck_assert_uint_eq(script_entry(op)->opcode, PEAL__OP_SENDMSG_ZC);
+	ck_assert(script_entry(op)->ioprio & PEAL__SEND_ZC_REPORT);
+	is_fixed(op, 0);
+	ends_well(op);
+	op = send_message(arena, arena + 4096);
+	says(op, -EOPNOTSUPP, 0);
+	script_turn();
+	ck_assert_uint_eq(script_entry(op)->opcode, PEAL__OP_SENDMSG);
+	is_fixed(op, 0);
+	says(op, 300, 0);
+	ended(op, 300);
+	forget_arena();
 }
 
 SCRIPT_TEST(message_keeps_its_header_over_a_second_try)

@@ -14,8 +14,9 @@
  * Everything here is for the buffers of peal_read, peal_write, peal_read_full
  * and peal_write_full. peal_readv and peal_writev take their registered form by
  * themselves ("readv_fixed", "writev_fixed", Linux 6.15), if all buffers lie in
- * one arena and none crosses a multiple of 1 GiB of it; sockets and messages
- * may use the memory of an arena like any other.
+ * one arena and none crosses a multiple of 1 GiB of it; so do peal_send_zc and,
+ * by the same rule, peal_sendmsg_zc (peal_stats.zc_fixed). Other sends, and
+ * receives, may use the memory of an arena like any other.
  *
  *	struct peal_arena_options options = PEAL_ARENA_OPTIONS;
  *	struct peal_arena *arena;

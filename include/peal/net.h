@@ -190,7 +190,8 @@ peal_op peal_send_zc(struct peal_ring *ring, peal_fd fd, const void *buf,
  * Errors      as peal_sendmsg
  * Lifetime    msg and its data as buf of peal_send_zc
  * Thread      the ring's
- * Engines     io_uring 6.1; else as peal_send_zc
+ * Engines     io_uring 6.1, with its data in one arena 6.15; else as
+ *             peal_send_zc
  * Memory      none
  */
 peal_op peal_sendmsg_zc(struct peal_ring *ring, peal_fd fd,
