@@ -40,6 +40,8 @@ void bench_usage(const struct workload *workload, FILE *out)
 		"  --against SIDE  compare to this side's best row of the same "
 		"work\n"
 		"  --same          compare only to equal variants\n"
+		"  --across LIST   of axes: compare rows that differ there, "
+		"too\n"
 		"  --seconds S     for all rows together (10)\n"
 		"  --rounds N      slices of each row (40)\n"
 		"  --latency       p50 to p99.99, from slices of their own\n"
@@ -119,6 +121,22 @@ static const char *set_side(struct bench *bench, const char *name,
 	return NULL;
 }
 
+static const char *set_across(struct bench *bench, const char *list)
+{
+	const char *at = list;
+	char name[64];
+	size_t len;
+
+	for (; *at; at += len + (at[len] == ',')) {
+		len = strcspn(at, ",");
+		snprintf(name, sizeof name, "%.*s", (int)len, at);
+		if (!matrix_has(&bench->matrix, name))
+			return why("--across: there is no axis \"%s\"", name);
+	}
+	bench->across = list;
+	return NULL;
+}
+
 /* Options with a value. Sets *found. */
 static const char *set_value(struct bench *bench, const char *name,
 			     const char *value, int *found)
@@ -134,6 +152,8 @@ static const char *set_value(struct bench *bench, const char *name,
 		*own->value = value;
 	} else if (!strcmp(name, "side") || !strcmp(name, "against")) {
 		return set_side(bench, name, value);
+	} else if (strcmp(name, "across") == 0) {
+		return set_across(bench, value);
 	} else if (strcmp(name, "seconds") == 0) {
 		return set_number(&bench->how.seconds, name, value, 0, 1e6);
 	} else if (strcmp(name, "rounds") == 0) {
@@ -234,15 +254,8 @@ int bench_parse(struct bench *bench, int argc, char **argv)
 
 static int wanted(const struct bench *bench, const struct side *side)
 {
-	const char *list = bench->sides;
-	size_t len, name = strlen(side->name);
-
-	for (; list && *list; list += len + (list[len] == ',')) {
-		len = strcspn(list, ",");
-		if (len == name && memcmp(list, side->name, len) == 0)
-			return 1;
-	}
-	return bench->sides == NULL && !side->only_if_named;
+	return bench->sides ? list_has(bench->sides, side->name)
+			    : !side->only_if_named;
 }
 
 /* Is it the first of the cases that do the same work? Then it stands for all
@@ -341,8 +354,8 @@ const struct row *bench_reference(const struct bench *bench,
 		double cpu;
 
 		if (other->na[0] || strcmp(other->side->name, name) != 0 ||
-		    (bench->same ? !case_equal(&other->at, &row->at)
-				 : !case_same_work(&other->at, &row->at)))
+		    !case_same_work(&other->at, &row->at, bench->same,
+				    bench->across))
 			continue;
 		cpu = stats_median(other->samples[CPU_NS], other->rounds);
 		if (!best || cpu < least) {

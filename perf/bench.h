@@ -47,6 +47,8 @@ struct bench {
 	const char *sides;	/* a list; NULL: all */
 	const char *against;	/* a side; NULL: the workload's first */
 	int same;		/* compare only equal variants */
+	const char *across;	/* a list of axes: compare what differs there,
+				 * too; or NULL */
 	const char *csv, *json;	/* "-": standard output */
 	int quiet, no_table;
 	struct row *rows;

@@ -40,8 +40,20 @@ int case_is(const struct perf_case *at, const char *axis, const char *value)
 	return strcmp(case_text(at, axis), value) == 0;
 }
 
-static int same(const struct perf_case *a, const struct perf_case *b,
-		int variants_too)
+int list_has(const char *list, const char *word)
+{
+	size_t len, size = strlen(word);
+
+	for (; list && *list; list += len + (list[len] == ',')) {
+		len = strcspn(list, ",");
+		if (len == size && memcmp(list, word, len) == 0)
+			return 1;
+	}
+	return 0;
+}
+
+int case_same_work(const struct perf_case *a, const struct perf_case *b,
+		   int variants_too, const char *across)
 {
 	unsigned i;
 
@@ -49,19 +61,10 @@ static int same(const struct perf_case *a, const struct perf_case *b,
 		return 0;
 	for (i = 0; i < a->count; i++)
 		if ((variants_too || !a->axes[i].variant) &&
+		    !list_has(across, a->axes[i].name) &&
 		    strcmp(a->value[i], b->value[i]) != 0)
 			return 0;
 	return 1;
-}
-
-int case_same_work(const struct perf_case *a, const struct perf_case *b)
-{
-	return same(a, b, 0);
-}
-
-int case_equal(const struct perf_case *a, const struct perf_case *b)
-{
-	return same(a, b, 1);
 }
 
 void case_print(const struct perf_case *at, char *to, size_t size)

@@ -47,9 +47,12 @@ const char *case_text(const struct perf_case *at, const char *axis);
 uint64_t case_number(const struct perf_case *at, const char *axis);
 int case_is(const struct perf_case *at, const char *axis, const char *value);
 
-/* Do both do the same work: are they equal but for variant axes? */
-int case_same_work(const struct perf_case *a, const struct perf_case *b);
-int case_equal(const struct perf_case *a, const struct perf_case *b);
+/* Do both do the same work: are they equal but for variant axes, if not those
+ * count, too, and for the axes of a list (or NULL)? */
+int case_same_work(const struct perf_case *a, const struct perf_case *b,
+		   int variants_too, const char *across);
+/* Is word one of a list "a,b,c"? Of NULL: no. */
+int list_has(const char *list, const char *word);
 /* "depth=32 block=4096": to, at most size bytes. */
 void case_print(const struct perf_case *at, char *to, size_t size);
 

@@ -204,6 +204,7 @@ static void merge(struct counters *into, const struct counters *from)
 	add(&into->data, from->data);
 	add(&into->fixed, from->fixed);
 	add(&into->direct, from->direct);
+	add(&into->flagged, from->flagged);
 	for (i = 0; i < COUNT_OPCODES; i++)
 		into->by_op[i] += from->by_op[i];
 }

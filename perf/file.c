@@ -21,6 +21,8 @@ static const struct axis axes[] = {
 	  "fd,registered,direct", 1,
 	  "descriptors; direct: opened into the ring's own table" },
 	RINGS_FLAGS_AXIS("defer"),
+	{ "rwf", "none", "none,nowait,dontcache", "none", 1,
+	  "nowait: a try that may not wait, then without; dontcache" },
 	{ "block", "4k", NULL, "4k,16k,64k", 0, "bytes of each transfer" },
 	{ "depth", "1,32,128", NULL, "1,8,32,128", 0,
 	  "operations in flight, at most 1024" },
@@ -96,6 +98,9 @@ static const char *in_effect(const struct perf_case *at,
 		return why("files=%s, but %.3f of the entries name a "
 			   "registered descriptor", case_text(at, "files"),
 			   direct);
+	if (is->flagged != (case_is(at, "rwf", "none") ? 0 : is->ops))
+		return why("rwf=%s, but %.0f of %.0f entries have such a flag",
+			   case_text(at, "rwf"), is->flagged, is->ops);
 	return rings_flags_in_effect(at, is);
 }
 

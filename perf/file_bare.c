@@ -14,7 +14,16 @@ struct state {
 	int fd;			/* or the index in the ring's table */
 	unsigned char entry_flags;
 	int fixed;
+	int rwf;		/* of a first try */
+	uint64_t refused;	/* first tries */
 };
+
+/* In the user data of an entry, above its slot. */
+#define FIRST_TRY	(UINT64_C(1) << 32)
+
+/* What the system header may lack. */
+#define NOWAIT		0x08
+#define DONTCACHE	0x80
 
 /* --- set-up -------------------------------------------------------------------- */
 
@@ -98,6 +107,8 @@ static const char *open_side(void **out_state, const struct perf_case *at)
 	state = calloc(1, sizeof *state);
 	if (!state)
 		abort();
+	state->rwf = case_is(at, "rwf", "nowait")      ? NOWAIT
+		     : case_is(at, "rwf", "dontcache") ? DONTCACHE : 0;
 	wrong = bare_open(&state->bare, case_text(at, "flags"));
 	if (wrong) {
 		free(state);
@@ -140,26 +151,41 @@ static inline void fill(struct state *state, struct io_uring_sqe *sqe,
 	sqe->flags |= state->entry_flags;
 }
 
-static inline const char *start_all(struct state *state)
+static inline const char *start(struct state *state, unsigned slot, int rwf)
 {
-	struct file_job *job = &state->job;
+	struct io_uring_sqe *sqe = io_uring_get_sqe(&state->bare.ring);
+	const struct file_op *op = &state->job.ops[slot];
+
+	/* Deeper than the queue, or SQPOLL has not taken any yet. */
+	while (__builtin_expect(!sqe, 0)) {
+		int rc = bare_enter(&state->bare, 0);
+
+		if (rc < 0)
+			return why_errno("io_uring_submit", rc);
+		sqe = io_uring_get_sqe(&state->bare.ring);
+	}
+	fill(state, sqe, op);
+	if (rwf && op->kind != FILE_SYNC)
+		sqe->rw_flags = rwf;
+	io_uring_sqe_set_data64(sqe, rwf ? slot | FIRST_TRY : slot);
+	return NULL;
+}
+
+static inline const char *start_all(struct state *state, int rwf)
+{
+	const char *wrong = NULL;
 	int slot;
 
-	while ((slot = file_next(job)) >= 0) {
-		struct io_uring_sqe *sqe = io_uring_get_sqe(&state->bare.ring);
+	while (!wrong && (slot = file_next(&state->job)) >= 0)
+		wrong = start(state, (unsigned)slot, rwf);
+	return wrong;
+}
 
-		/* Deeper than the queue, or SQPOLL has not taken any yet. */
-		while (__builtin_expect(!sqe, 0)) {
-			int rc = bare_enter(&state->bare, 0);
-
-			if (rc < 0)
-				return why_errno("io_uring_submit", rc);
-			sqe = io_uring_get_sqe(&state->bare.ring);
-		}
-		fill(state, sqe, &job->ops[slot]);
-		io_uring_sqe_set_data64(sqe, (unsigned)slot);
-	}
-	return NULL;
+/* Would it have to wait, or does the file know no way to try? */
+static inline int is_refused(const struct io_uring_cqe *cqe)
+{
+	return cqe->user_data & FIRST_TRY &&
+	       (cqe->res == -EAGAIN || cqe->res == -EOPNOTSUPP);
 }
 
 static int wait_some(struct state *state)
@@ -179,16 +205,17 @@ static int wait_some(struct state *state)
 	return rc == -ETIME ? 0 : rc;
 }
 
-static const char *run(void *arg, struct slice *slice)
+/* A constant rwf: the loop of those that try nothing has nothing of it. */
+static inline const char *run_with(struct state *state, struct slice *slice,
+				   int rwf)
 {
-	struct state *state = arg;
 	struct file_job *job = &state->job;
 	struct io_uring *ring = &state->bare.ring;
 	const char *wrong;
 
 	state->bare.prove = slice->prove;
 	file_begin(job, slice);
-	wrong = start_all(state);
+	wrong = start_all(state, rwf);
 	while (!wrong && file_going(job)) {
 		unsigned head, taken = 0;
 		struct io_uring_cqe *cqe;
@@ -197,15 +224,35 @@ static const char *run(void *arg, struct slice *slice)
 		if (rc < 0)
 			return why_errno("io_uring_submit_and_wait", rc);
 		io_uring_for_each_cqe(ring, head, cqe) {
-			file_ended(job, (unsigned)cqe->user_data, cqe->res);
+			unsigned slot = (unsigned)cqe->user_data;
+
 			taken++;
-			wrong = start_all(state);
+			if (rwf == NOWAIT && is_refused(cqe)) {
+				state->refused++;
+				wrong = start(state, slot, 0);
+				continue;
+			}
+			file_ended(job, slot, cqe->res);
+			wrong = start_all(state, rwf);
 		}
 		io_uring_cq_advance(ring, taken);
 		if (!taken && !wrong)
-			wrong = start_all(state);
+			wrong = start_all(state, rwf);
 	}
 	return wrong ? wrong : file_end(job);
+}
+
+static const char *run(void *arg, struct slice *slice)
+{
+	struct state *state = arg;
+
+	switch (state->rwf) {
+	case NOWAIT:
+		return run_with(state, slice, NOWAIT);
+	case DONTCACHE:
+		return run_with(state, slice, DONTCACHE);
+	}
+	return run_with(state, slice, 0);
 }
 
 static void count(void *arg, struct counters *out)
@@ -214,6 +261,11 @@ static void count(void *arg, struct counters *out)
 
 	state->bare.ops = state->job.total;
 	bare_count(&state->bare, out);
+	if (state->rwf != NOWAIT || !state->job.total)
+		return;
+	out->extra[0].name = "refused tries per op";
+	out->extra[0].value = (double)state->refused /
+			      (double)state->job.total;
 }
 
 const struct side file_bare = {

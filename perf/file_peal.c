@@ -119,6 +119,8 @@ static const char *open_side(void **out_state, const struct perf_case *at)
 	void *buffers = NULL;
 	const char *wrong;
 
+	if (!case_is(at, "rwf", "none"))
+		return "peal_read() has no such flags; peal_readv() has";
 	state = calloc(1, sizeof *state);
 	if (!state)
 		abort();

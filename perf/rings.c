@@ -41,6 +41,21 @@ static int moves_data(unsigned opcode)
 	return 0;
 }
 
+/* Of a file: a message has its own flags there. */
+static int has_rwf(const struct io_uring_sqe *entry)
+{
+	switch (entry->opcode) {
+	case IORING_OP_READV:
+	case IORING_OP_WRITEV:
+	case IORING_OP_READ:
+	case IORING_OP_WRITE:
+	case IORING_OP_READ_FIXED:
+	case IORING_OP_WRITE_FIXED:
+		return entry->rw_flags != 0;
+	}
+	return 0;
+}
+
 static int fixed_form(const struct io_uring_sqe *entry)
 {
 	switch (entry->opcode) {
@@ -74,6 +89,7 @@ void rings_look(const struct io_uring *ring, unsigned from, unsigned to,
 			continue;
 		counters->data++;
 		counters->fixed += fixed_form(entry);
+		counters->flagged += has_rwf(entry);
 		counters->direct += (entry->flags & IOSQE_FIXED_FILE) != 0;
 	}
 }

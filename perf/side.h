@@ -55,6 +55,7 @@ struct counters {
 	double data;		/* of them reads, writes, sends, receives */
 	double fixed;		/* of data: from a registered buffer */
 	double direct;		/* of data: on a registered descriptor */
+	double flagged;		/* of data: with RWF_ flags */
 	uint64_t by_op[COUNT_OPCODES]; /* by io_uring's opcode */
 
 	char mode[96];		/* flags the ring really has, the engine */

@@ -56,6 +56,8 @@ refused unknown_side_is_refused 'does not know "libfoo"' nop --side libfoo
 refused number_of_more_than_64_bits_is_refused 'list of numbers' \
 	nop --batch 18014398509481985k
 refused empty_list_of_sides_is_refused 'does not know ""' nop --side ''
+refused axis_that_is_not_there_is_not_compared_across 'no axis "fly"' \
+	nop --across batch,fly
 refused rate_of_what_has_no_open_loop_is_refused 'no open loop' nop --rate 5
 refused time_that_is_none_is_refused 'from 0 to 3600' doctor --seconds soon
 refused too_few_rounds_are_refused 'from 3 to' nop --rounds 1
@@ -238,6 +240,25 @@ cells "$work/flags" side flags na mode | awk -F '|' '
 	$3 == "" && $2 != "default" && index($4 " ", " " $2 " ") == 0 ||
 	$3 == "" && $2 == "default" && $4 ~ / (defer|coop)( |$)/' > "$work/bad"
 nothing ring_has_the_flags_that_were_asked_for "$work/bad"
+
+# A first try without waiting: in every entry, or it is no number; and what is
+# across an axis is compared.
+"$perf" file $short $on_file --depth 8 --batch 1,8 --open buffered --rwf all \
+	--reads 0 --buffers plain --files fd --side bare,peal --across batch \
+	--csv "$work/rwf" --json "$work/rwf.json"
+cells "$work/rwf" side rwf na | awk -F '|' '
+	$1 == "bare" && $2 != "dontcache" && $3 != "" ||
+	$1 == "peal" && ($2 == "none") != ($3 == "")' > "$work/bad"
+nothing flags_of_a_read_are_in_every_entry_or_it_is_no_number "$work/bad"
+cells "$work/rwf" side rwf na extra entries | awk -F '|' '
+	$1 == "bare" && $2 == "nowait" &&
+	!(match($4, /refused tries per op [0-9.]+/) && $5 >= 512)' > "$work/bad"
+nothing refused_tries_are_counted "$work/bad"
+"$perf" file --seconds 0.1 --rounds 3 $on_file --depth 8 --batch 1,8 \
+	--open buffered --buffers plain --files fd --side bare --across batch \
+	> "$work/table" 2> "$work/err"
+same row_is_compared_across_an_axis \
+	"$(grep -c -E '(faster|slower|no difference shown)$' "$work/table")" 1
 
 # fio is the same work if the kernel has seen its entries: each of them fixed,
 # and no call for each. Its transfers are its own, so their number is what fails.

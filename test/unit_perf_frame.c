@@ -43,8 +43,11 @@ BARE_TEST(variants_of_the_same_work_follow_each_other)
 	matrix_case(&matrix, 2, &c);
 	ck_assert(case_is(&a, "buffers", "plain"));
 	ck_assert(case_is(&b, "buffers", "fixed"));
-	ck_assert(case_same_work(&a, &b) && !case_equal(&a, &b));
-	ck_assert(!case_same_work(&b, &c));
+	ck_assert(case_same_work(&a, &b, 0, NULL));
+	ck_assert(!case_same_work(&a, &b, 1, NULL));
+	ck_assert(!case_same_work(&b, &c, 0, NULL));
+	ck_assert(!case_same_work(&b, &c, 0, "dept,depths"));
+	ck_assert(case_same_work(&b, &c, 0, "block,depth"));
 	ck_assert_uint_eq(case_number(&c, "depth"), 32);
 }
 
