@@ -85,6 +85,11 @@ static int64_t replay_call(struct peal_ring *ring, const struct peal__sqe *sqe)
 	if (!peal__replay_match(ring, RECORD_CALL, sqe))
 		return -EBADMSG;
 	call = record_body(frame);
+	if (!peal__replay_can_be(sqe, call->result)) {
+		peal__replay_differs(ring, "a call that gives no such thing",
+				     "");
+		return -EBADMSG;
+	}
 	return peal__replay_make_fd(replay, sqe, call->result);
 }
 
@@ -142,6 +147,20 @@ static int step(struct peal_ring *ring, struct record_turn *out_turn)
 	return replay->failed;
 }
 
+/* What enter() failed with is told again. It was the ring's end; nothing holds
+ * here what was lent, so the ring can be closed. */
+static int fail_again(struct peal_ring *ring, int rc)
+{
+	if (rc < LEAST_ERROR) {
+		peal__replay_differs(ring, "a wait that cannot end so", "");
+		return replay_of(ring)->failed;
+	}
+	if (rc < 0 && rc != -EAGAIN && rc != -EBUSY && rc != -EINTR &&
+	    rc != -ETIME)
+		ring->lost = 1;
+	return rc;
+}
+
 static int replay_enter(struct peal_ring *ring, uint32_t wait_for,
 			uint64_t timeout_ns)
 {
@@ -161,7 +180,7 @@ static int replay_enter(struct peal_ring *ring, uint32_t wait_for,
 		return replay->failed;
 	if (turn.left < queues->sq_tail - queues->sq_head)
 		queues->sq_head = queues->sq_tail - turn.left;
-	return turn.rc;
+	return fail_again(ring, turn.rc);
 }
 
 static uint64_t replay_clock(struct peal_ring *ring)

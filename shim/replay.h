@@ -6,6 +6,8 @@
 #include "lib/soft.h"
 #include "shim/record.h"
 
+#define LEAST_ERROR (-4095)	/* of the kernel's */
+
 /* A thread that posted in the run. */
 struct replay_poster {
 	uint32_t recorded, real;	/* threads; real 0: not known yet */
@@ -72,6 +74,8 @@ void peal__replay_not_closed(struct replay *replay,
 			     const struct peal__sqe *sqe);
 
 /* replay_done.c: completions. */
+/* Is it a result that ops of this kind have? */
+int peal__replay_can_be(const struct peal__sqe *sqe, int64_t result);
 /* The frame's result, with all that it wrote in its place. */
 int64_t peal__replay_result(struct peal_ring *ring,
 			    const struct record_frame *frame);

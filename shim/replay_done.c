@@ -11,6 +11,8 @@
 #include "lib/direct.h"
 #include "shim/replay.h"
 
+#define MOST_EVENTS	0xffff	/* that poll(2) has */
+
 /* --- what a program prints is printed ------------------------------------- */
 
 static void print_vector(int fd, const struct iovec *iov, uint32_t count,
@@ -54,6 +56,20 @@ static uint64_t room_of(const struct iovec *iov, uint64_t count)
 	return room;
 }
 
+int peal__replay_can_be(const struct peal__sqe *sqe, int64_t result)
+{
+	if (result < 0)
+		return result >= LEAST_ERROR;
+	switch (peal__op_row(sqe->opcode)->result) {
+	case RESULT_ZERO:
+		return result == 0;
+	case RESULT_FD:
+		return result <= INT32_MAX;
+	default:
+		return 1;
+	}
+}
+
 /* A program relies on it that no more is moved than it asked for. */
 static int is_too_much(const struct peal__sqe *sqe, int64_t result)
 {
@@ -72,7 +88,10 @@ static int is_too_much(const struct peal__sqe *sqe, int64_t result)
 	case PEAL__OP_SEND_ZC:
 	case PEAL__OP_READ_DIR:
 	case PEAL__OP_SPLICE:
+	case PEAL__OP_COPY_RANGE:
 		return (uint64_t)result > sqe->len;
+	case PEAL__OP_POLL_ADD:
+		return result > MOST_EVENTS;
 	case PEAL__OP_READV:
 	case PEAL__OP_READV_FIXED:
 	case PEAL__OP_WRITEV:
@@ -135,7 +154,9 @@ static int is_possible(struct peal_ring *ring, const struct peal__row *row,
 					 PEAL__CQE_BUF_MORE);
 	const struct peal_group *group;
 
-	if (!has_possible_flags(row, op, done->flags))
+	if (!has_possible_flags(row, op, done->flags) ||
+	    (!op->raw && !(done->flags & PEAL__CQE_NOTIF) &&
+	     !peal__replay_can_be(sqe, done->result)))
 		return 0;
 	if (done->result < 0 || done->flags & PEAL__CQE_NOTIF)
 		return !(flags & 0xffffu & ~(PEAL__CQE_MORE |
