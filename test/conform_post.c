@@ -213,7 +213,10 @@ TEST(post_from_a_thread_wakes_a_turn_that_waits_for_ever)
 	}
 }
 
-#define FLOOD 500000u
+/* A simulated ring does not sleep while it waits: on a busy processor it takes
+ * its whole share of time for each look at its queue. */
+#define OFTEN(times)	(on_sim() ? (times) / 20 : (times))
+#define FLOOD		OFTEN(500000u)
 
 static unsigned flood_next[2];
 
@@ -222,16 +225,19 @@ static void from_flood(struct peal_ring *where, void *ctx)
 	unsigned which = (uintptr_t)ctx & 1;
 
 	(void)where;
-	ck_assert_uint_eq((unsigned)((uintptr_t)ctx >> 1), flood_next[which]);
+	if ((unsigned)((uintptr_t)ctx >> 1) != flood_next[which])
+		ck_abort_msg("post %u came where %u was due",
+			     (unsigned)((uintptr_t)ctx >> 1),
+			     flood_next[which]);
 	flood_next[which]++;
 }
 
 static void *flood(void *arg)
 {
-	uintptr_t which = (uintptr_t)arg, at;
+	uintptr_t which = (uintptr_t)arg, at, count = FLOOD;
 	int result;
 
-	for (at = 0; at < FLOOD; at++) {
+	for (at = 0; at < count; at++) {
 		while ((result = peal_post(ring, from_flood,
 					   (void *)(at << 1 | which))) ==
 		       -EAGAIN)
@@ -242,7 +248,7 @@ static void *flood(void *arg)
 	return NULL;
 }
 
-TEST(a_million_posts_of_two_threads_arrive_each_threads_in_order)
+TEST(posts_of_two_threads_arrive_each_threads_in_order)
 {
 	pthread_t a = start_thread(flood, (void *)0);
 	pthread_t b = start_thread(flood, (void *)1);
@@ -407,11 +413,11 @@ TEST(rings_of_two_threads_post_to_each_other)
 {
 	pthread_t thread = start_thread(other_thread, NULL);
 	struct peal_ring *other;
-	unsigned at;
+	unsigned at, most = OFTEN(5000);
 
 	while (!(other = __atomic_load_n(&other_ring, __ATOMIC_ACQUIRE)))
 		sched_yield();
-	for (at = 1; at <= 5000; at++) {
+	for (at = 1; at <= most; at++) {
 		post(other, volley, ring);
 		UNTIL(volleys == at);
 	}

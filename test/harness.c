@@ -9,6 +9,7 @@
  */
 #include <limits.h>
 #include <pthread.h>
+#include <sched.h>
 #include <stdarg.h>
 
 #include "test/harness.h"
@@ -187,6 +188,8 @@ void harness_turn(struct peal_ring *which, struct harness_idle *idle,
 
 	ck_assert_msg(ran >= 0, "%s:%d: peal_ring_turn: %s", file, line,
 		      harness_errno(ran));
+	if (!ran && on_sim())
+		sched_yield();
 	idle->turns = ran ? 0 : idle->turns + 1;
 	if (idle->turns <= 1)
 		idle->since = now;
