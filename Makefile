@@ -169,6 +169,8 @@ $(BUILD)/test/%$(EXE): $(BUILD)/obj/test/%.o $(call obj,$(help_src)) $(lib)
 
 $(BUILD)/test/unit_uring_check: override LDFLAGS += \
 	-Wl,--wrap=io_uring_register
+$(BUILD)/test/unit_uring_gather: override LDFLAGS += \
+	-Wl,--wrap=io_uring_enter2
 
 $(BUILD)/test/unit_replay: override LDFLAGS += -Wl,--wrap=peal__clock
 
