@@ -410,6 +410,24 @@ static void judge(struct verdict *verdict, enum peal__check what,
 		verdict->why[0] = 0;
 }
 
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;	/* of verdicts */
+static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+static void before_fork(void)
+{
+	pthread_mutex_lock(&lock);
+}
+
+static void after_fork(void)
+{
+	pthread_mutex_unlock(&lock);
+}
+
+static void watch_forks(void)
+{
+	peal__at_fork(before_fork, after_fork, after_fork);
+}
+
 /* When completions are run decides in which order they come. */
 static unsigned way_of(uint32_t setup_flags)
 {
@@ -423,7 +441,6 @@ const char *peal__uring_check(enum peal__check what, uint32_t setup_flags)
 		0, PEAL__SETUP_COOP_TASKRUN,
 		PEAL__SETUP_SINGLE_ISSUER | PEAL__SETUP_DEFER_TASKRUN
 	};
-	static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 	static struct verdict verdicts[CHECKS][WAYS];
 	unsigned way = way_of(setup_flags);
 	struct verdict *verdict = &verdicts[what][way], mine;
@@ -431,8 +448,9 @@ const char *peal__uring_check(enum peal__check what, uint32_t setup_flags)
 	if (what != CHECK_BUNDLES &&
 	    setup_flags & (PEAL__SETUP_SQPOLL | PEAL__SETUP_IOPOLL))
 		return "it is not used with SQPOLL or IOPOLL";
-	/* Not judged under the lock: a child forked meanwhile would have it
-	 * locked for ever. */
+	/* Not judged under the lock: a fork waits for it, so that the child has
+	 * it free. */
+	pthread_once(&once, watch_forks);
 	pthread_mutex_lock(&lock);
 	mine = *verdict;
 	pthread_mutex_unlock(&lock);

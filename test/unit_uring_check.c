@@ -3,6 +3,9 @@
  * lib/uring_check.c: the model finds what a kernel does wrong, each kind of it;
  * and what comes of a kernel that lies, which io_uring_register() here plays.
  */
+#include <pthread.h>
+#include <semaphore.h>
+#include <stdatomic.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
 
@@ -16,7 +19,10 @@
 
 /* --- a kernel that lies -------------------------------------------------- */
 
-static enum { HONEST, IGNORES_INC, KNOWS_NO_INC, TRIES_NOTHING } kernel;
+static enum {
+	HONEST, IGNORES_INC, KNOWS_NO_INC, TRIES_NOTHING, STANDS_STILL
+} kernel;
+static sem_t stands, goes_on;
 
 /* The linker gives the library this one: see the Makefile. */
 int __wrap_io_uring_register(unsigned fd, unsigned opcode, const void *arg,
@@ -34,6 +40,10 @@ int __wrap_io_uring_register(unsigned fd, unsigned opcode, const void *arg,
 
 	if (opcode == PEAL__REGISTER_PBUF_RING && kernel != HONEST) {
 		memcpy(&with, arg, sizeof(with));
+		if (kernel == STANDS_STILL) {
+			sem_post(&stands);
+			sem_wait(&goes_on);
+		}
 		if (kernel == TRIES_NOTHING && with.entries == CHECK_BUFFERS)
 			return -EINVAL;
 		if (kernel == KNOWS_NO_INC && with.flags)
@@ -189,6 +199,71 @@ BARE_TEST(trial_that_cannot_run_is_tried_again)
 	ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &limit), 0);
 	ck_assert_ptr_null(strstr(peal__uring_check(CHECK_BUNDLES, 0),
 				  "could not run now"));
+}
+
+/* --- a fork meanwhile ----------------------------------------------------- */
+
+#define FORKS 100
+
+static void check_in_child(void *unused)
+{
+	(void)unused;
+	alarm(20);		/* the end of one that waits for a lock */
+	kernel = HONEST;
+	if (strstr(peal__uring_check(CHECK_BUNDLES, 0), "could not run"))
+		_exit(3);
+}
+
+static void child_can_check(void)
+{
+	char words[256];
+
+	ck_assert_int_eq(in_child(check_in_child, NULL, words, sizeof(words)),
+			 0);
+}
+
+static void *check_once(void *unused)
+{
+	(void)unused;
+	peal__uring_check(CHECK_BUNDLES, 0);
+	return NULL;
+}
+
+BARE_TEST(child_forked_while_the_trial_runs_makes_its_own)
+{
+	pthread_t thread;
+
+	sem_init(&stands, 0, 0);
+	sem_init(&goes_on, 0, 0);
+	kernel = STANDS_STILL;
+	ck_assert_int_eq(pthread_create(&thread, NULL, check_once, NULL), 0);
+	sem_wait(&stands);
+	child_can_check();
+	kernel = HONEST;
+	sem_post(&goes_on);
+	pthread_join(thread, NULL);
+	ck_assert_ptr_null(strstr(peal__uring_check(CHECK_BUNDLES, 0),
+				  "could not run"));
+}
+
+static void *check_until(void *stop)
+{
+	while (!atomic_load((atomic_int *)stop))
+		peal__uring_check(CHECK_BUNDLES, 0);
+	return NULL;
+}
+
+BARE_TEST(child_forked_while_the_verdict_is_read_can_read_it)
+{
+	atomic_int stop = 0;
+	pthread_t thread;
+	unsigned i;
+
+	ck_assert_int_eq(pthread_create(&thread, NULL, check_until, &stop), 0);
+	for (i = 0; i < FORKS; i++)
+		child_can_check();
+	atomic_store(&stop, 1);
+	pthread_join(thread, NULL);
 }
 
 /* --- what a group makes of it -------------------------------------------- */
