@@ -135,7 +135,7 @@ void peal__soft_late(struct peal_ring *ring, uint64_t user_data, int res,
 	ring->stats.cq_overflows++;
 	job = peal__soft_job(ring, user_data);
 	job->sqe.user_data = user_data;
-	job->sqe.op_flags = flags;
+	job->watch = (int32_t)flags;	/* the entry may be needed again */
 	job->result = res;
 	job->held = HELD_LATE;
 	peal__jobs_append(&soft->late, job);
@@ -151,7 +151,7 @@ void peal__soft_flush(struct peal_ring *ring)
 		peal__jobs_unlink(&soft->late, job);
 		job->held = HELD_NOT;
 		peal__soft_more(ring, job->sqe.user_data, (int)job->result,
-				job->sqe.op_flags);
+				(uint32_t)job->watch);
 	}
 }
 

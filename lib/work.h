@@ -31,7 +31,8 @@ struct peal__job {
 	struct peal__job *next;
 	struct peal__job *prev;
 	int64_t result;
-	int32_t watch;		/* HELD_FOR_FD: this descriptor */
+	int32_t watch;		/* HELD_FOR_FD: this descriptor; HELD_LATE:
+				 * the completion's flags */
 	uint8_t held;		/* enum peal__job_held */
 	_Alignas(4) uint8_t state;	/* enum peal__job_state */
 };

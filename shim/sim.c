@@ -11,24 +11,30 @@
 
 /* --- cancel -------------------------------------------------------------- */
 
+static int keeps_part(unsigned opcode)
+{
+	return sim_is_zc(opcode) ||
+	       peal__op_row(opcode)->cancel == CANCEL_PART;
+}
+
 static int cancel(struct peal_ring *ring, uint64_t target)
 {
 	struct sim_ring *sim = sim_ring_of(ring);
 	uint32_t row = (uint32_t)(target & PEAL__ROW_MASK);
 	struct sim_op *op = row < ring->rows_max ? sim->chunks[row / SIM_CHUNK]
 						 : NULL;
-	unsigned row_cancel;
+	unsigned opcode;
 
 	op = op ? op + row % SIM_CHUNK : NULL;
 	if (!op || !op->ring || op->state == OP_FREE ||
 	    sim_sqe(op)->user_data != target)
 		return peal__soft_cancel(ring, target);
-	if (op->state == OP_ENDING || op->done ||
+	if (op->state == OP_ENDING || op->state == OP_LENT || op->done ||
 	    (op->state == OP_TIMED && sim_random(sim->node->world) >> 63) ||
 	    peal__sim_fault(sim->node, PEAL_SIM_UNCANCELLED))
 		return -EALREADY;
-	row_cancel = peal__op_row(sim_sqe(op)->opcode)->cancel;
-	peal__sim_finish(op, row_cancel == CANCEL_PART && op->progress
+	opcode = sim_sqe(op)->opcode;
+	peal__sim_finish(op, keeps_part(opcode) && op->progress
 			       ? (int64_t)op->progress : -ECANCELED);
 	return 0;
 }
@@ -182,6 +188,9 @@ static void sim_explain(struct peal_ring *ring, FILE *out)
 		"its ops are simulated\n", sim->node->name);
 	peal__soft_explain(ring, out, FEATURE_MULTISHOT, !ring->no_multishot,
 			   "accept and poll complete many times");
+	peal__soft_explain(ring, out, FEATURE_ZC,
+			   !peal__switched_off(ring, FEATURE_ZC),
+			   "long sends are not copied");
 }
 
 static uint32_t chunk_count(const struct peal_ring *ring)
@@ -216,7 +225,8 @@ static void enlist(struct sim_ring *sim, struct peal_sim *world)
 /* All but what only peal_uring_submit() starts. */
 static int has_op(unsigned opcode)
 {
-	return opcode == PEAL__OP_POLL_ADD || peal__blocking_has(opcode);
+	return opcode == PEAL__OP_POLL_ADD || opcode == PEAL__OP_SEND_ZC ||
+	       opcode == PEAL__OP_SENDMSG_ZC || peal__blocking_has(opcode);
 }
 
 static int open_queues(struct peal_ring *ring,

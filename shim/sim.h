@@ -92,6 +92,7 @@ struct peal_sim_node {
 	uint64_t at[PEAL_SIM_FAULTS];
 	uint64_t could[PEAL_SIM_FAULTS];
 	uint64_t did[PEAL_SIM_FAULTS];
+	uint64_t reused;		/* buffers that were lent */
 	struct sim_fail fail[PEAL__OP_COUNT];
 };
 
@@ -140,7 +141,7 @@ void peal__sim_crash_doomed(struct peal_sim *world);
 struct peal_sim_node *peal__sim_local(void);	/* the thread's own world's */
 
 enum sim_what { SIM_START, SIM_DONE, SIM_FAULT, SIM_CRASHED, SIM_BOOTED,
-		SIM_ARRIVED };
+		SIM_ARRIVED, SIM_NOTICE, SIM_REUSED };
 void peal__sim_tell(struct peal_sim_node *node, enum sim_what what, unsigned op,
 	      int64_t fd, int64_t arg, uint64_t handle);
 
@@ -172,7 +173,8 @@ enum sim_op_state {
 	OP_FREE,
 	OP_TIMED,		/* its event is queued */
 	OP_WAITS,		/* in file->waits */
-	OP_ENDING		/* its event is queued, its result is known */
+	OP_ENDING,		/* its event is queued, its result is known */
+	OP_LENT			/* it has ended, but its buffer is in use */
 };
 
 struct sim_op {
@@ -189,6 +191,8 @@ struct sim_op {
 	uint8_t state;
 	uint8_t done;			/* its effect is: result */
 	uint8_t starved;		/* multishot: waits for room */
+	struct sim_packet *lent;	/* on their way, out of its buffer */
+	uint8_t was_lent, changed, told; /* sim_zc.c */
 };
 
 struct sim_ring {
@@ -244,6 +248,7 @@ void peal__sim_start(struct peal_ring *ring, const struct peal__sqe *sqe);
 /* What waits, once more. 1: it has ended. */
 int peal__sim_try(struct sim_op *op);
 void peal__sim_let_go(struct sim_op *op);	/* without a word */
+void peal__sim_unwait(struct sim_op *op);	/* out of all lists of others */
 /* The op's terminal completion. */
 void peal__sim_finish(struct sim_op *op, int64_t result);
 /* Something happened to a file (POLLIN, ...): what waits for it is tried when
@@ -252,6 +257,24 @@ void peal__sim_wake(struct sim_file *file, unsigned events);
 /* Ends a step: the wakes, then the crashes. */
 void peal__sim_settle(struct peal_sim *world);
 void peal__sim_ring_lose(struct peal_ring *ring);
+
+/* --- zero-copy sends: sim_zc.c ------------------------------------------- */
+
+static inline int sim_is_zc(unsigned opcode)
+{
+	return opcode == PEAL__OP_SEND_ZC || opcode == PEAL__OP_SENDMSG_ZC;
+}
+
+/* The op table has the waits of those that shims try: not these two. */
+static inline unsigned sim_waits(unsigned opcode)
+{
+	return sim_is_zc(opcode) ? WAITS_WRITABLE
+				 : peal__op_row(opcode)->waits;
+}
+
+/* Its result is known; the notice comes now or later. */
+void peal__sim_zc_sent(struct sim_op *op, int64_t result);
+void peal__sim_zc_forget(struct sim_op *op);	/* the op goes at once */
 
 /* --- open files: sim_file.c ---------------------------------------------- */
 

@@ -32,6 +32,8 @@ static struct sim_packet *gather(struct sim_sock *from, struct sim_sock *to,
 			       parts[i].iov_len);
 		at += (uint32_t)parts[i].iov_len;
 	}
+	if (packet)
+		peal__sim_lend(packet, from->lender, parts, count);
 	return packet;
 }
 

@@ -73,6 +73,7 @@ struct sim_sock {
 	uint64_t rx_read;		/* bytes, ever */
 	struct sim_rights *rights, *last_rights;	/* that arrived */
 	struct sim_rights *giving, *taken;	/* of the op that runs */
+	struct sim_op *lender;		/* the op that runs, if it is zero-copy */
 	unsigned ancillary;		/* PEAL_SIM_TTL, ... */
 	uint64_t last_due;		/* nothing arrives before what was sent
 					 * earlier */
@@ -101,6 +102,10 @@ struct sim_packet {
 	struct sim_addr source, target;
 	struct sim_rights *rights;
 	uint64_t boots;			/* of the node that answers */
+	struct sim_op *lender;		/* whose buffer still has the bytes */
+	struct sim_packet *lent_next, *lent_prev;	/* lender->lent */
+	struct iovec *lent;		/* its parts */
+	size_t lent_count;
 	uint32_t len, at;
 	uint8_t data[];
 };
@@ -117,6 +122,15 @@ void peal__sim_signal(struct sim_sock *from, struct sim_sock *to,
 uint64_t peal__sim_net_delay(struct peal_sim_node *from,
 			     struct peal_sim_node *to);
 void peal__sim_packet_arrived(struct sim_packet *packet);
+
+/* --- sim_zc.c ------------------------------------------------------------ */
+
+/* The bytes are in these parts until the packet arrives; data has a copy. */
+void peal__sim_lend(struct sim_packet *packet, struct sim_op *lender,
+		    const struct iovec *parts, size_t count);
+/* Now: it has arrived, or the buffer must be given back. */
+void peal__sim_take(struct sim_packet *packet);
+void peal__sim_unlend(struct sim_packet *packet);	/* it is lost */
 
 /* --- sim_net.c ----------------------------------------------------------- */
 

@@ -17,30 +17,38 @@
 
 /* --- the end of an op ---------------------------------------------------- */
 
-void peal__sim_let_go(struct sim_op *op)
+void peal__sim_unwait(struct sim_op *op)
 {
-	struct sim_ring *sim = sim_ring_of(op->ring);
 	struct sim_file *file = op->file, *in = op->file_in;
 
-	peal__sim_event_remove(sim->node->world, &op->event);
+	peal__sim_event_remove(sim_node_of(op)->world, &op->event);
 	if (op->state == OP_WAITS) {
 		struct sim_file *on = op->waits_for;
 
 		*(op->prev ? &op->prev->next : &on->first) = op->next;
 		*(op->next ? &op->next->prev : &on->last) = op->prev;
 	}
-	*(op->ring_prev ? &op->ring_prev->ring_next : &sim->active) =
-		op->ring_next;
-	if (op->ring_next)
-		op->ring_next->ring_prev = op->ring_prev;
-	sim->starved -= op->starved;
-	op->starved = 0;
 	op->state = OP_FREE;
 	op->file = op->file_in = NULL;
 	if (file)
 		peal__sim_file_drop(file);
 	if (in)
 		peal__sim_file_drop(in);
+}
+
+void peal__sim_let_go(struct sim_op *op)
+{
+	struct sim_ring *sim = sim_ring_of(op->ring);
+
+	*(op->ring_prev ? &op->ring_prev->ring_next : &sim->active) =
+		op->ring_next;
+	if (op->ring_next)
+		op->ring_next->ring_prev = op->ring_prev;
+	sim->starved -= op->starved;
+	op->starved = 0;
+	peal__sim_unwait(op);
+	if (op->lent)
+		peal__sim_zc_forget(op);
 }
 
 static void complete(struct sim_op *op, int64_t result)
@@ -51,6 +59,10 @@ static void complete(struct sim_op *op, int64_t result)
 
 	peal__sim_tell(node, SIM_DONE, sqe->opcode, sim_told_fd(sqe), result,
 		       sqe->user_data);
+	if (sim_is_zc(sqe->opcode) && (result >= 0 || op->lent)) {
+		peal__sim_zc_sent(op, result);
+		return;
+	}
 	peal__sim_let_go(op);
 	if (result > INT32_MAX)		/* a place in a file */
 		peal__ready(ring, &ring->rows[op->row], result);
@@ -252,7 +264,7 @@ static void run_wake(struct sim_file *file, unsigned events)
 
 	for (; op; op = next) {
 		const struct peal__sqe *sqe = sim_sqe(op);
-		int *stop = &blocked[peal__op_row(sqe->opcode)->waits];
+		int *stop = &blocked[sim_waits(sqe->opcode)];
 
 		next = op->next;
 		if (sqe->opcode == PEAL__OP_POLL_ADD) {
@@ -412,6 +424,8 @@ void peal__sim_start(struct peal_ring *ring, const struct peal__sqe *sqe)
 	op->done = op->starved = 0;
 	op->progress = 0;
 	op->file = op->file_in = NULL;
+	op->lent = NULL;
+	op->was_lent = op->changed = op->told = 0;
 	op->ring_prev = NULL;
 	op->ring_next = sim->active;
 	if (sim->active)

@@ -60,6 +60,7 @@ void peal__sim_packet_free(struct sim_packet *packet)
 {
 	if (packet->to && packet->kind == PACKET_DATA)
 		packet->to->coming -= packet->len;
+	peal__sim_unlend(packet);
 	peal__sim_rights_drop(packet->from_node->world, packet->rights);
 	peal__sim_sock_drop(packet->from);
 	if (packet->to)
@@ -97,6 +98,7 @@ static void on_arrival(struct peal_sim *world, struct sim_event *event)
 	}
 	peal__sim_tell(packet->to_node, SIM_ARRIVED, packet->kind, 0,
 		       packet->len, 0);
+	peal__sim_take(packet);
 	peal__sim_packet_arrived(packet);
 }
 

@@ -184,6 +184,7 @@ static int send_part(struct sim_sock *sock, const void *buf, uint32_t len)
 {
 	struct peal_sim_node *node = sock->node;
 	struct sim_sock *peer = sock->peer;
+	struct iovec part = { (void *)(uintptr_t)buf, len };
 	struct sim_packet *packet;
 	uint64_t delay = 0;
 
@@ -210,6 +211,7 @@ static int send_part(struct sim_sock *sock, const void *buf, uint32_t len)
 		return -ENOMEM;
 	packet->rights = sock->giving;
 	sock->giving = NULL;
+	peal__sim_lend(packet, sock->lender, &part, 1);
 	peal__sim_packet_send(packet, delay);
 	return 0;
 }

@@ -34,9 +34,10 @@ static int read_move(const struct peal__sqe *sqe, struct move *move)
 	*move = (struct move){
 		.parts = sim_pointer(sqe->addr), .count = sqe->len,
 		.one = { sim_pointer(sqe->addr), sqe->len },
-		.writes = peal__op_row(sqe->opcode)->waits == WAITS_WRITABLE };
+		.writes = sim_waits(sqe->opcode) == WAITS_WRITABLE };
 	switch (sqe->opcode) {
 	case PEAL__OP_SENDMSG:
+	case PEAL__OP_SENDMSG_ZC:
 	case PEAL__OP_RECVMSG:
 		rc = read_header(sqe, move);
 		break;
@@ -52,6 +53,7 @@ static int read_move(const struct peal__sqe *sqe, struct move *move)
 			rc = -EFAULT;
 		break;
 	case PEAL__OP_SEND:
+	case PEAL__OP_SEND_ZC:
 	case PEAL__OP_RECV:
 		move->flags = sqe->op_flags;
 		/* fall through */
@@ -171,11 +173,14 @@ static int64_t stream_header(struct sim_op *op, struct sim_sock *sock,
 int64_t peal__sim_transfer(struct sim_op *op)
 {
 	struct sim_sock *sock = op->file->sock;
+	int is_zc = sim_is_zc(sim_sqe(op)->opcode);
 	struct move move;
 	int64_t rc = read_move(sim_sqe(op), &move);
 
 	if (rc == 0)
 		rc = may_move(op->file, &move);
+	if (rc == 0 && is_zc && sock->family == AF_UNIX)
+		rc = -EOPNOTSUPP;
 	if (rc < 0)
 		return rc;
 	if (!move.writes && move.flags & MSG_ERRQUEUE)
@@ -184,8 +189,10 @@ int64_t peal__sim_transfer(struct sim_op *op)
 		rc = peal__sim_control_read(sock, move.msg);
 	if (rc < 0)
 		return rc;
+	sock->lender = is_zc ? op : NULL;
 	rc = sim_is_stream(sock) ? stream_header(op, sock, &move)
 				 : message_move(sock, &move);
+	sock->lender = NULL;
 	if (rc == SIM_WAIT && move.flags & MSG_DONTWAIT)
 		rc = op->progress ? (int64_t)op->progress : -EAGAIN;
 	peal__sim_control_end(sock);

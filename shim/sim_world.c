@@ -26,14 +26,16 @@ static void mix(struct peal_sim *world, uint64_t value)
 static const char *const what_names[] = {
 	[SIM_START] = "start", [SIM_DONE] = "done", [SIM_FAULT] = "fault",
 	[SIM_CRASHED] = "crash", [SIM_BOOTED] = "boot",
-	[SIM_ARRIVED] = "arrived"
+	[SIM_ARRIVED] = "arrived", [SIM_NOTICE] = "notice",
+	[SIM_REUSED] = "reused"
 };
 
 static const char *op_name(enum sim_what what, unsigned op)
 {
 	const char *name = "";
 
-	if (what == SIM_START || what == SIM_DONE)
+	if (what == SIM_START || what == SIM_DONE || what == SIM_NOTICE ||
+	    what == SIM_REUSED)
 		name = peal_opcode_name(op);
 	else if (what == SIM_FAULT)
 		name = peal__sim_fault_name(op);

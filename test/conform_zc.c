@@ -26,7 +26,10 @@ static struct peal_stats ring_stats(void)
 
 static int has_zc(void)
 {
-	return !strcmp(peal_ring_engine(ring), "uring") && !disabled("zc");
+	const char *engine = peal_ring_engine(ring);
+
+	return (!strcmp(engine, "uring") || !strcmp(engine, "sim")) &&
+	       !disabled("zc");
 }
 
 static void tcp_pair(int fds[2])

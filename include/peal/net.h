@@ -171,7 +171,7 @@ peal_op peal_send(struct peal_ring *ring, peal_fd fd, const void *buf,
  *             has let go of it: by then fd may be closed (a drained close does
  *             not wait for that), and a cancel has nothing to end any more
  * Thread      the ring's
- * Engines     io_uring 6.0; else, on sockets without it (unix), and where
+ * Engines     io_uring 6.0, sim; else, on sockets without it (unix), and where
  *             RLIMIT_MEMLOCK leaves no room to lock buf, a plain send. When
  *             the kernel copies all the same (loopback, devices that cannot
  *             gather) 16 times in a row, only every 64th is tried:
@@ -190,7 +190,7 @@ peal_op peal_send_zc(struct peal_ring *ring, peal_fd fd, const void *buf,
  * Errors      as peal_sendmsg
  * Lifetime    msg and its data as buf of peal_send_zc
  * Thread      the ring's
- * Engines     io_uring 6.1, with its data in one arena 6.15; else as
+ * Engines     io_uring 6.1, with its data in one arena 6.15, sim; else as
  *             peal_send_zc
  * Memory      none
  */
