@@ -159,6 +159,8 @@ static const char *set_value(struct bench *bench, const char *name,
 	} else if (strcmp(name, "rounds") == 0) {
 		wrong = set_number(&number, name, value, 3, STATS_SAMPLES);
 		bench->how.rounds = (unsigned)number;
+		if (!wrong && bench->how.rounds != number)
+			wrong = why("--rounds takes a whole number");
 	} else if (strcmp(name, "rate") == 0) {
 		if (!bench->workload->open_loop)
 			return why("%s has no open loop: there is no --rate",
@@ -247,6 +249,10 @@ int bench_parse(struct bench *bench, int argc, char **argv)
 		if (!taken)
 			return 2;
 	}
+	if (bench->against && bench->sides &&
+	    !list_has(bench->sides, bench->against))
+		return complain(bench, why("--against %s, but --side has not "
+					   "got it", bench->against));
 	return 0;
 }
 
@@ -470,12 +476,11 @@ int bench_measure(struct bench *bench)
 int bench_main(const struct workload *workload, int argc, char **argv)
 {
 	struct bench bench;
-	int status;
+	int status, i;
 
-	if (argc == 2 && strcmp(argv[1], "--help") == 0) {
-		bench_usage(workload, stdout);
-		return 0;
-	}
+	for (i = 1; i < argc; i++)
+		if (strcmp(argv[i], "--help") == 0)
+			return bench_usage(workload, stdout), 0;
 	bench_start(&bench, workload, 0);
 	if (bench_parse(&bench, argc - 1, argv + 1) != 0)
 		return 2;

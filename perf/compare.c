@@ -63,7 +63,14 @@ static void note_drift(double *drift, const char *side, double ratio)
 		*drift = moved;
 }
 
-static void compare_rows(const struct records *a, const struct records *b)
+static int has_number(const struct records *from, unsigned row)
+{
+	return !*records_cell(from, row, "na") &&
+	       *records_cell(from, row, "cpu_samples");
+}
+
+/* Returns how many rows are in both. */
+static unsigned compare_rows(const struct records *a, const struct records *b)
 {
 	unsigned i, both = 0;
 	double drift = -1;
@@ -75,8 +82,8 @@ static void compare_rows(const struct records *a, const struct records *b)
 
 		records_key(b, i, key, sizeof key);
 		other = records_find(a, key);
-		if (other < 0 || *records_cell(b, i, "na") ||
-		    *records_cell(a, (unsigned)other, "na"))
+		if (other < 0 || !has_number(b, i) ||
+		    !has_number(a, (unsigned)other))
 			continue;
 		both++;
 		printf("%s %s\n", records_cell(b, i, "workload"), key);
@@ -91,6 +98,7 @@ static void compare_rows(const struct records *a, const struct records *b)
 		printf("the CPU of the sides that are not peal moved by up to "
 		       "%.1f %% from one to the other:\na smaller difference "
 		       "is the machine's\n", drift * 100);
+	return both;
 }
 
 static int compare_files(const char *a_path, const char *b_path)
@@ -104,10 +112,14 @@ static int compare_files(const char *a_path, const char *b_path)
 	if (!wrong && (!records_has(&a, "cpu_samples") ||
 		       !records_has(&b, "cpu_samples")))
 		wrong = "a file has no samples to compare: it is of conns";
+	if (!wrong && a.count && b.count &&
+	    strcmp(records_cell(&a, 0, "workload"),
+		   records_cell(&b, 0, "workload")) != 0)
+		wrong = "A and B are not the same workload";
+	if (!wrong && !compare_rows(&a, &b))
+		wrong = "nothing to compare: no row has a number in both";
 	if (wrong)
 		fprintf(stderr, "peal-perf compare: %s\n", wrong);
-	else
-		compare_rows(&a, &b);
 	records_free(&a);
 	records_free(&b);
 	return wrong ? 2 : 0;
@@ -304,7 +316,7 @@ static int compare_main(int argc, char **argv)
 		return usage(stdout), 0;
 	if (argc < 3)
 		return usage(stderr);
-	if (access(argv[1], R_OK) == 0 && access(argv[2], R_OK) == 0) {
+	if (access(argv[1], F_OK) == 0 || access(argv[2], F_OK) == 0) {
 		if (argc > 3)
 			return usage(stderr);
 		return compare_files(argv[1], argv[2]);

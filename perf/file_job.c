@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
 #include "perf/env.h"
@@ -94,13 +95,17 @@ const char *file_prepare(void)
 {
 	uint64_t bytes = file_bytes();
 	struct statvfs disk;
+	struct stat is;
 
 	if (bytes < 1u << 20 || bytes % (1u << 20))
 		return why("--size is a number of MiB (64M), not \"%s\"",
 			   file_size);
-	if (access(file_directory, W_OK) < 0 ||
+	if (stat(file_directory, &is) < 0 ||
+	    access(file_directory, W_OK) < 0 ||
 	    statvfs(file_directory, &disk) < 0)
 		return why_errno(file_directory, -errno);
+	if (!S_ISDIR(is.st_mode))
+		return why_errno(file_directory, -ENOTDIR);
 	/* There may be two. */
 	if (bytes > (uint64_t)disk.f_bavail * disk.f_frsize / FILES)
 		return why("%s has no room for %d files of %s", file_directory,

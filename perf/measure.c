@@ -268,7 +268,8 @@ static void calibrate(struct row *row, double slice_ns)
 }
 
 /* Latencies come from a slice of their own: stamping ops costs. An open loop
- * takes the time that its rate says, so it gets as much as the slice took. */
+ * takes the time that its rate says, so it gets as much as the slice took; at a
+ * rate that cannot be had it would take any time, so there is a most, too. */
 static const char *latency_slice(struct row *row, const struct measure *how,
 				 double slice_ns, int warm)
 {
@@ -276,7 +277,7 @@ static const char *latency_slice(struct row *row, const struct measure *how,
 	double out[METRICS], ops = (double)row->slice_ops;
 
 	if (how->rate > 0)
-		ops = fmax(16, how->rate * slice_ns / 1e9);
+		ops = fmax(2, fmin(how->rate * slice_ns / 1e9, 4 * ops));
 	return timed(row, (uint64_t)ops, warm ? &ignored : row->latency,
 		     how->rate, out);
 }

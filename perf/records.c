@@ -69,6 +69,28 @@ static const char *read_head(struct records *records, char *line)
 	return NULL;
 }
 
+/* A sweep that measured a group again, since it was asked for more of it, has
+ * its rows twice: the last are of one run. */
+static void drop_older(struct records *records)
+{
+	unsigned last = records->count - 1, i, n;
+	size_t columns = records->columns;
+	char **rows = records->cells;
+
+	for (i = 0; i < last; i++) {
+		for (n = 0; n < 2 + records->axes; n++)
+			if (strcmp(rows[i * columns + n],
+				   rows[last * columns + n]) != 0)
+				break;
+		if (n < 2 + records->axes)
+			continue;
+		memmove(rows + i * columns, rows + (i + 1) * columns,
+			(last - i) * columns * sizeof *rows);
+		records->count--;
+		return;
+	}
+}
+
 static const char *read_row(struct records *records, char *line)
 {
 	size_t cells = (size_t)records->columns * (records->count + 1);
@@ -84,6 +106,7 @@ static const char *read_row(struct records *records, char *line)
 	if (i < records->columns || line)
 		return "a line has not as many cells as the first";
 	records->count++;
+	drop_older(records);
 	return NULL;
 }
 

@@ -143,6 +143,45 @@ static const char *append_head(const struct sweep *is)
 	return wrong;
 }
 
+/* Is this line of the file's environment? */
+static int had_fact(const struct sweep *is, const char *name,
+		    const char *value)
+{
+	const char *at = is->had.environment;
+	char line[1024];
+	size_t len = (size_t)snprintf(line, sizeof line, "%s: %s\n",
+				      name, value);
+
+	for (; at && *at; at += strcspn(at, "\n"), at += *at != '\0')
+		if (strncmp(at, line, len) == 0)
+			return 1;
+	return 0;
+}
+
+/* Rows of two machines or versions do not stand in one file unsaid. */
+static const char *append_resumed(const struct sweep *is)
+{
+	static const char *const same[] = { "revision", "compiler", "liburing",
+		"kernel", "kernel_build", "machine", "cpu", "cpus",
+		"hypervisor", "mitigations", "mount", "device" };
+	char text[4096];
+	size_t used = (size_t)snprintf(text, sizeof text, "# resumed: %s\n",
+				       env_get("date")), i;
+
+	for (i = 0; i < sizeof same / sizeof *same; i++) {
+		const char *now = env_get(same[i]);
+
+		if (!now[0] || had_fact(is, same[i], now) ||
+		    used >= sizeof text)
+			continue;
+		used += (size_t)snprintf(text + used, sizeof text - used,
+					 "# resumed %s: %s\n", same[i], now);
+		fprintf(stderr, "peal-perf sweep: %s is another than that of "
+			"%s: %s\n", same[i], is->path, now);
+	}
+	return append(is, text, used < sizeof text ? used : sizeof text - 1);
+}
+
 /* A line that a killed run left half written is cut off. */
 static const char *open_out(struct sweep *is)
 {
@@ -160,7 +199,7 @@ static const char *open_out(struct sweep *is)
 			break;
 	if (ftruncate(is->out, end) < 0)
 		return why_errno(is->path, -errno);
-	return NULL;
+	return append_resumed(is);
 }
 
 static void row_key(const struct row *row, char *to, size_t size)
@@ -310,7 +349,9 @@ static int sweep_main(int argc, char **argv)
 	left = own_options(&is, argc - 2, argv + 2);
 	if (bench_parse(&is.bench, left, argv + 2) != 0)
 		return 2;
-	wrong = load_had(&is);
+	wrong = is.bench.csv || is.bench.json
+			? "there is one file, a CSV: --out FILE"
+			: load_had(&is);
 	if (wrong)
 		return complain(wrong);
 	left = run(&is);

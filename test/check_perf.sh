@@ -60,6 +60,9 @@ refused axis_that_is_not_there_is_not_compared_across 'no axis "fly"' \
 	nop --across batch,fly
 refused rate_of_what_has_no_open_loop_is_refused 'no open loop' nop --rate 5
 refused time_that_is_none_is_refused 'from 0 to 3600' doctor --seconds soon
+refused half_a_round_is_refused 'whole number' nop --rounds 3.5
+refused comparison_with_a_side_that_does_not_run_is_refused 'has not got it' \
+	nop --side bare --against peal
 refused too_few_rounds_are_refused 'from 3 to' nop --rounds 1
 refused sweep_of_nothing_is_refused 'no workload' sweep fly
 refused comparison_of_nothing_is_refused 'neither a file nor a workload' \
@@ -96,6 +99,8 @@ failed file_for_which_there_is_no_room_is_not_begun 'has no room' \
 	file --dir "$dir" --size 999999G
 failed output_that_cannot_be_written_is_known_before 'No such\|no such' \
 	nop --seconds 1000 --csv "$work/none/x"
+failed file_that_is_no_directory_is_refused 'no directory' \
+	file --dir "$perf"
 failed outputs_do_not_mix 'cannot both be' nop --seconds 1000 --csv - --json -
 
 "$perf" nop $short --batch 0 --csv "$work/zero" 2> /dev/null
@@ -147,6 +152,16 @@ fi
 } 2> "$work/first"
 nothing commands_say_nothing_on_stderr "$work/first"
 said=$work/first
+
+# A rate that is too high, and one that is too low for the time.
+for rate in 1 1e9; do
+	timeout 60 "$perf" file --seconds 0.1 --rounds 3 --quiet $on_file \
+		--depth 1 --rate $rate --buffers plain --files fd \
+		--open buffered --side bare,peal --csv "$work/rate$rate" ||
+		echo "$rate: $?"
+	cells "$work/rate$rate" na p50_ns | grep -v '^|[0-9]'
+done > "$work/bad"
+nothing any_rate_comes_to_an_end "$work/bad"
 
 rows nop_measures_both_sides "$work/nop" 6 cpu_ns
 rows timers_measures_each_side "$work/timers" 12 wall_ns
@@ -367,6 +382,11 @@ status=$?
 same table_that_could_not_be_printed_is_an_error \
 	"$status$?$(grep -c 'could not be written' "$work/err")" 011
 
+sed -i 's/^# kernel: .*/# kernel: 2.6.32/' "$work/full"
+"$perf" $sweep --resume > "$work/log" 2> "$work/err"
+same sweep_of_two_kernels_says_so "$(grep -c 'kernel is another' "$work/err")$(
+	grep -c '^# resumed kernel: ' "$work/full")" 11
+
 # On a terminal a bar says how far it is and how long it takes; elsewhere not.
 if command -v script > /dev/null; then
 	script -qec "$perf sweep nop --seconds 0.3 --rounds 3 --batch 1,8 \
@@ -388,6 +408,22 @@ same comparison_answers_for_each_case \
 "$perf" compare "$work/nop" "$work/nop" > "$work/self" 2>&1
 same file_does_not_differ_from_itself \
 	"$(grep -c -E '^    (cpu|wall) +no difference shown' "$work/self")" 12
+
+refused files_of_two_workloads_are_not_compared 'not the same workload' \
+	compare "$work/nop" "$work/timers"
+refused file_that_is_not_there_is_named "$work/gone: no such file" \
+	compare "$work/nop" "$work/gone"
+sed 's/"[0-9. ]*","[0-9. ]*"$/"",""/' "$work/nop" > "$work/nosamples"
+refused rows_without_samples_are_no_answer 'nothing to compare' \
+	compare "$work/nop" "$work/nosamples"
+refused sweep_has_one_file '--out FILE' sweep nop --csv "$work/other"
+# A group that was measured again stands in the file twice: the last counts.
+grep "^nop,bare,1," "$work/nop" |
+	cat "$work/nop" - > "$work/twice"
+"$perf" report --text --out "$work/twice.d" "$work/twice" > "$work/log" 2>&1
+same row_that_was_measured_again_counts_once \
+	"$(sed -n '/^### batch=1$/,/^### batch=8$/p' "$work/twice.d/report.md" |
+		grep -c '^| bare ')" 1
 
 "$perf" report --text --out "$work/text" "$work/nop" "$work/file" \
 	> "$work/log" 2>&1
