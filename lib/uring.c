@@ -20,6 +20,7 @@
 
 #define GATHER_ENOUGH	32u	/* completions in hand */
 #define GATHER_TRIES	8u
+#define SQ_WAIT_TRIES	8u
 
 /* Is there nothing to think of at an enter? After each change of these. */
 static void now_usual(struct peal__uring *uring)
@@ -203,6 +204,22 @@ static void overflow(struct peal_ring *ring, struct peal__uring *uring)
 		signal_fd(uring->notify_fd);
 }
 
+/* The kernel's wait for room in SQPOLL's queue ends early, with no error, when
+ * there is a signal or a notice for this thread (6.18, on one processor: one
+ * full queue in four, of rings just opened). */
+static int submit_patiently(struct peal_ring *ring, uint32_t wait_for,
+			    uint64_t timeout_ns, uint32_t flags)
+{
+	unsigned tries = SQ_WAIT_TRIES;
+	int rc;
+
+	do {
+		rc = submit(ring, wait_for, timeout_ns, flags);
+	} while (flags & PEAL__ENTER_SQ_WAIT && rc >= 0 &&
+		 !peal__sq_room(ring) && --tries);
+	return rc;
+}
+
 /* A ring with SQPOLL, IOPOLL, a foreign loop, or no poll of its eventfd. */
 static __attribute__((noinline)) int
 enter_unusual(struct peal_ring *ring, uint32_t wait_for, uint64_t timeout_ns)
@@ -226,7 +243,7 @@ enter_unusual(struct peal_ring *ring, uint32_t wait_for, uint64_t timeout_ns)
 	if (uring->setup_flags & PEAL__SETUP_SQPOLL)
 		flags = sqpoll_flags(uring, wait_for, !peal__sq_room(ring));
 	if (flags)
-		rc = submit(ring, wait_for, timeout_ns, flags);
+		rc = submit_patiently(ring, wait_for, timeout_ns, flags);
 	if (uring->notify_fd >= 0 &&
 	    uring->setup_flags & PEAL__SETUP_DEFER_TASKRUN)
 		renew_notice(uring);
