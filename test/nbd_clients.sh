@@ -25,7 +25,8 @@ check() {
 	if "$name" >"$name.log" 2>&1; then
 		echo "ok $name"
 	else
-		echo "not ok $name: $(tail -n 3 "$name.log" | tr '\n' ' ')"
+		echo "not ok $name: status $?, and it said:"
+		tail -n 6 "$name.log"
 		failed=1
 	fi
 }

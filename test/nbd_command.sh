@@ -16,7 +16,8 @@ check() {
 	if "$1" >"$1.log" 2>&1; then
 		echo "ok $1"
 	else
-		echo "not ok $1: $(tail -n 3 "$1.log" | tr '\n' ' ')"
+		echo "not ok $1: status $?, and it said:"
+		tail -n 6 "$1.log"
 		failed=1
 	fi
 }
@@ -93,7 +94,7 @@ run_gives_the_status_of_the_command() {
 run_leaves_nothing_behind() {
 	truncate -s 1M disk
 	mkdir -p tmp
-	TMPDIR=$dir/tmp "$nbd" --run 'ls "$TMPDIR"' disk | grep -q peal-nbd &&
+	TMPDIR=tmp "$nbd" --run 'ls "$TMPDIR"' disk | grep -q peal-nbd &&
 		[ -z "$(ls tmp)" ]
 }
 
