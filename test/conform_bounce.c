@@ -18,13 +18,9 @@ static int file;		/* opened with O_DIRECT */
 static uint64_t bounced(const char *opcode)
 {
 	struct peal_stats stats = { .size = sizeof(stats) };
-	unsigned i;
 
 	peal_ring_stats(ring, &stats);
-	for (i = 0; peal_opcode_name(i); i++)
-		if (strcmp(peal_opcode_name(i), opcode) == 0)
-			return stats.bounced_by_op[i];
-	return 0;
+	return stats.bounced_by_op[opcode_named(opcode)];
 }
 
 static void open_with(uint32_t bytes)

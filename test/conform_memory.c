@@ -57,13 +57,9 @@ static char *block(void)
 static uint64_t count(const char *opcode)
 {
 	struct peal_stats stats = { .size = sizeof(stats) };
-	unsigned i;
 
 	peal_ring_stats(ring, &stats);
-	for (i = 0; peal_opcode_name(i); i++)
-		if (strcmp(peal_opcode_name(i), opcode) == 0)
-			return stats.by_op[i];
-	return 0;
+	return stats.by_op[opcode_named(opcode)];
 }
 
 /* So many reads were submitted: the first ones in the form of registered

@@ -12,15 +12,6 @@ static struct peal_punts counted(void)
 	return punts;
 }
 
-static unsigned opcode(const char *name)
-{
-	unsigned i;
-
-	for (i = 0; strcmp(peal_opcode_name(i), name) != 0; i++)
-		;
-	return i;
-}
-
 #define NEEDS_COUNT(punts)						\
 	do {								\
 		if (!(punts).exact)					\
@@ -48,8 +39,8 @@ TEST(workers_are_given_each_sync_and_no_nop)
 		ck_result(finish(peal_nop(ring, 0, on_done, NULL)), 0);
 	}
 	punts = counted();
-	ck_assert_uint_eq(punts.by_op[opcode("fsync")], 5);
-	ck_assert_uint_eq(punts.by_op[opcode("nop")], 0);
+	ck_assert_uint_eq(punts.by_op[opcode_named("fsync")], 5);
+	ck_assert_uint_eq(punts.by_op[opcode_named("nop")], 0);
 	ck_assert_uint_eq(punts.total, 5);
 	ck_assert_uint_ge(punts.workers, 1);
 	ck_assert_uint_gt(punts.worker_ns, 0);
@@ -61,7 +52,7 @@ TEST(op_that_asks_for_a_worker_is_counted)
 
 	NEEDS_COUNT(punts);
 	ck_result(finish(peal_nop(ring, PEAL_ASYNC, on_done, NULL)), 0);
-	ck_assert_uint_eq(counted().by_op[opcode("nop")], 1);
+	ck_assert_uint_eq(counted().by_op[opcode_named("nop")], 1);
 }
 
 TEST(read_of_the_page_cache_goes_to_no_worker)
@@ -75,7 +66,7 @@ TEST(read_of_the_page_cache_goes_to_no_worker)
 	punts = counted();
 	if (punts.total)
 		SKIP("this file system's reads go to workers");
-	ck_assert_uint_eq(punts.by_op[opcode("read")], 0);
+	ck_assert_uint_eq(punts.by_op[opcode_named("read")], 0);
 }
 
 TEST(count_writes_no_more_than_its_size)

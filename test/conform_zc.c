@@ -307,12 +307,7 @@ TEST(drained_close_after_a_zero_copy_send)
 
 static uint64_t sent_as(const char *opcode)
 {
-	unsigned i;
-
-	for (i = 0; peal_opcode_name(i); i++)
-		if (strcmp(peal_opcode_name(i), opcode) == 0)
-			return ring_stats().by_op[i];
-	return 0;
+	return ring_stats().by_op[opcode_named(opcode)];
 }
 
 static void send_from_an_arena(unsigned how)

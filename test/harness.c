@@ -306,6 +306,17 @@ const char *harness_errno(int64_t error)
 	return name ? name : "?";
 }
 
+unsigned opcode_named(const char *name)
+{
+	unsigned at;
+
+	for (at = 0; peal_opcode_name(at); at++)
+		if (strcmp(peal_opcode_name(at), name) == 0)
+			return at;
+	ck_abort_msg("no opcode has the name %s", name);
+	return 0;
+}
+
 /* --- the fixture --------------------------------------------------------- */
 
 void harness_setup_bare(void)

@@ -203,6 +203,9 @@ void settle(void);
 	} while (0)
 const char *harness_errno(int64_t error);
 
+/* The place of this opcode in statistics; the test fails if there is none. */
+unsigned opcode_named(const char *name);
+
 /* --- things to do I/O on ----------------------------------------------
  * Descriptors made here are closed by the fixture, unless the test has closed
  * them; they are close-on-exec and blocking. Each fails the test rather than

@@ -36,15 +36,6 @@ static uint64_t available(void)
 	return kib << 10;
 }
 
-static unsigned by_name(const char *name)
-{
-	unsigned i;
-
-	for (i = 0; strcmp(peal_opcode_name(i), name) != 0; i++)
-		;
-	return i;
-}
-
 static struct peal_arena_stats arena_stats(void)
 {
 	struct peal_arena_stats stats = { .size = sizeof(stats) };
@@ -89,7 +80,8 @@ TEST(arena_of_more_than_a_gigabyte_is_split_and_every_part_is_registered)
 {
 	struct peal_arena_stats stats;
 	char *base;
-	const unsigned fixed = by_name("read_fixed"), plain = by_name("read");
+	const unsigned fixed = opcode_named("read_fixed");
+	const unsigned plain = opcode_named("read");
 
 	NEEDS_LOCKED(GIB + (8 << 20));
 	if (available() < 3 * GIB)
@@ -153,7 +145,7 @@ static void *reader(void *unused)
 			wrong++;
 	}
 	peal_ring_run(own);
-	fixed_reads += proof_stats(own).by_op[by_name("read_fixed")];
+	fixed_reads += proof_stats(own).by_op[opcode_named("read_fixed")];
 	wrong += peal_ring_close(own, PEAL_FOREVER) != 0;
 	return NULL;
 }
