@@ -2,7 +2,7 @@
 /*
  * What an op costs in instructions of ours, held to what it cost when it was
  * last looked at: perf/floor_steps counts them, so a busy machine changes
- * nothing. Another compiler may: a tenth more is allowed.
+ * nothing. Another gcc may: a tenth more is allowed.
  */
 #include <libgen.h>
 #include <limits.h>
@@ -46,7 +46,8 @@ static int cost_of(const char *op, struct cost *cost)
 	return pclose(lines) == 0 && found;
 }
 
-#if PROOF_SLOW || !defined(__OPTIMIZE__) || !defined(__x86_64__)
+#if PROOF_SLOW || !defined(__OPTIMIZE__) || !defined(__x86_64__) || \
+	defined(__clang__)
 static const int counted = 0;
 #else
 static const int counted = 1;
@@ -57,7 +58,7 @@ static const int counted = 1;
 		struct cost cost;					\
 									\
 		if (!counted)						\
-			SKIP("the budget is for -O2 on x86-64");	\
+			SKIP("the budget is for gcc -O2 on x86-64");	\
 		if (!cost_of(op, &cost))				\
 			SKIP("no tracing of a child here");		\
 		ck_assert_msg(cost.per_op <= (most) * 1.1,		\
