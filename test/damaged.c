@@ -24,6 +24,11 @@ static int is_there(const struct damaged *record, size_t at)
 	       size_at(record, at) <= record->len - at;
 }
 
+size_t damaged_behind(const struct damaged *record, size_t at)
+{
+	return at + size_at(record, at);
+}
+
 struct record_frame *damaged_frame(const struct damaged *record, size_t at)
 {
 	return (struct record_frame *)(void *)(record->data + at);

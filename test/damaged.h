@@ -22,6 +22,8 @@ void damaged_free(struct damaged *record);
 size_t damaged_find(const struct damaged *record, unsigned kind, unsigned nth);
 unsigned damaged_count(const struct damaged *record, unsigned kind);
 struct record_frame *damaged_frame(const struct damaged *record, size_t at);
+/* Where the next one begins. */
+size_t damaged_behind(const struct damaged *record, size_t at);
 void damaged_insert(struct damaged *record, size_t at, unsigned kind,
 		    const void *body, uint32_t len);
 void damaged_remove(struct damaged *record, size_t at);

@@ -455,6 +455,21 @@ BARE_TEST(job_is_taken_back_twice)
 	is_told(-EBADMSG, "came no such job");
 }
 
+BARE_TEST(job_that_has_ended_is_taken_back)
+{
+	struct record_done done;
+	size_t at;
+
+	record_on("epoll");
+	at = end_of(begin_of(PEAL__OP_STATX, RECORD_JOB, 1), RECORD_JOB_DONE,
+		    1);
+	done = *job_done_of(PEAL__OP_STATX);
+	done.result = 1;
+	damaged_insert(&record, damaged_behind(&record, at), RECORD_UNDONE,
+		       &done, sizeof(done));
+	is_told(-EBADMSG, "came a job to be cancelled");
+}
+
 BARE_TEST(job_that_is_not_there_is_taken_back)
 {
 	record_on("epoll");
