@@ -319,9 +319,23 @@ unsigned opcode_named(const char *name)
 
 /* --- the fixture --------------------------------------------------------- */
 
+/* A process may have the number of one that ran a test before, on a machine that
+ * starts many; and with CK_FORK=no all tests have one. */
+static void make_test_dir(void)
+{
+	unsigned tries = 0;
+
+	harness_path(harness_dir, "%s/t%ld", harness_base_dir, (long)getpid());
+	while (mkdir(harness_dir, 0755) != 0) {
+		harness_must(errno == EEXIST, harness_dir);
+		harness_path(harness_dir, "%s/t%ld-%u", harness_base_dir,
+			     (long)getpid(), ++tries);
+	}
+}
+
 void harness_setup_bare(void)
 {
-	harness_path(harness_dir, "%s/t%ld", harness_base_dir, (long)getpid());
+	make_test_dir();
 	harness_record_begin();
 	harness_must(mkdir(harness_dir, 0755) == 0 || errno == EEXIST,
 		     harness_dir);
