@@ -64,16 +64,18 @@ static void return_one(const struct peal_ring *ring,
 
 /* --- several -------------------------------------------------------------- */
 
-static void add(struct peal__regions *regions, const void *at, uint64_t len)
-{
-	if (at && len)
-		regions->of[regions->count++] =
-			(struct region){ peal__addr(at), len };
-}
-
 static uint64_t at_most(uint64_t len, uint64_t most)
 {
 	return len < most ? len : most;
+}
+
+/* The kernel takes a length that is past all that it moves; one that no memory
+ * has is for it to refuse. */
+static void add(struct peal__regions *regions, const void *at, uint64_t len)
+{
+	if (at && len && peal__can_be_lent(peal__addr(at), len))
+		regions->of[regions->count++] = (struct region){
+			peal__addr(at), at_most(len, PEAL__MAX_TRANSFER) };
 }
 
 /* These read what another op may have been lent, too, as the kernel does. */
@@ -84,7 +86,9 @@ READS_LENT static void add_vector(struct peal__regions *regions,
 {
 	uint64_t i;
 
-	for (i = 0; iov && i < at_most(count, MOST_PARTS); i++)
+	if (!iov || count > MOST_PARTS)
+		return;
+	for (i = 0; i < count; i++)
 		add(regions, iov[i].iov_base, iov[i].iov_len);
 }
 

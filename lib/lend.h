@@ -7,8 +7,8 @@
  *
  * Memory that is only read (the data of writes and sends, the array of a
  * vector, paths) is left alone: the program may read it too, and lend it to
- * several ops. Of two reads into one buffer the first to end gives it back: that
- * hides a touch, and never invents one.
+ * several ops. Of two reads into one buffer the first to end gives it back:
+ * that hides a touch, and never invents one.
  */
 #ifndef PEAL_LIB_LEND_H
 #define PEAL_LIB_LEND_H
@@ -33,14 +33,27 @@
 
 #define PEAL__FREED 0xfd	/* the sanitizer's mark of freed memory */
 
+/* Can a program have such memory? The kernel says -EFAULT if it cannot; the
+ * sanitizer would stop the program. */
+static inline int peal__can_be_lent(uint64_t addr, uint64_t len)
+{
+	const uint64_t end = UINT64_C(1) << 48;
+
+	return addr < end && len <= end - addr;
+}
+
 static inline void peal__poison(uint64_t addr, uint64_t len)
 {
-	__asan_poison_memory_region((void *)(uintptr_t)addr, (size_t)len);
+	if (peal__can_be_lent(addr, len))
+		__asan_poison_memory_region((void *)(uintptr_t)addr,
+					    (size_t)len);
 }
 
 static inline void peal__unpoison(uint64_t addr, uint64_t len)
 {
-	__asan_unpoison_memory_region((void *)(uintptr_t)addr, (size_t)len);
+	if (peal__can_be_lent(addr, len))
+		__asan_unpoison_memory_region((void *)(uintptr_t)addr,
+					      (size_t)len);
 }
 
 /* Has the program freed it meanwhile? Its first whole granule tells. */
@@ -50,6 +63,8 @@ static inline int peal__is_freed(uint64_t addr, uint64_t len)
 	size_t scale, offset;
 	uint64_t granule;
 
+	if (!peal__can_be_lent(addr, len))
+		return 0;
 	__asan_get_shadow_mapping(&scale, &offset);
 	granule = (addr + (UINT64_C(1) << scale) - 1) >> scale;
 	if ((granule + 1) << scale > addr + len)
@@ -57,6 +72,12 @@ static inline int peal__is_freed(uint64_t addr, uint64_t len)
 	return *(const uint8_t *)(uintptr_t)(granule + offset) == PEAL__FREED;
 }
 #else
+static inline int peal__can_be_lent(uint64_t addr, uint64_t len)
+{
+	(void)addr, (void)len;
+	return 0;
+}
+
 static inline void peal__poison(uint64_t addr, uint64_t len)
 {
 	(void)addr, (void)len;

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Reads and writes of several buffers, on a ring with arenas or direct files:
- * what is not aligned is refused; if all of them lie in one registered buffer, and the fd is a direct file or the arena wants
- * it so, READV becomes READV_FIXED (Linux 6.15). O_DIRECT on ext4, 32 in
- * flight, 4 KiB a part, CPU of the process per op:
+ * what is not aligned is refused; if all of them lie in one registered buffer,
+ * and the fd is a direct file or the arena wants it so, READV becomes
+ * READV_FIXED (Linux 6.15). O_DIRECT on ext4, 32 in flight, 4 KiB a part, CPU
+ * of the process per op:
  *
  *   parts            1       4       16      32
  *   READV          4.4 us  5.6 us  8.9 us  14.6 us

@@ -454,6 +454,28 @@ TEST(op_that_was_refused_has_lent_nothing)
 	free(buffer);
 }
 
+/* What no program has is for the kernel to refuse, not for the sanitizer. */
+TEST(memory_that_cannot_be_is_an_error_not_the_end)
+{
+	void *none = (void *)(uintptr_t)-8;
+	struct iovec part = { none, LEN };
+	struct msghdr msg = { .msg_iov = &part, .msg_iovlen = 1025 };
+
+	prepare();
+	ck_assert_int_eq(write(fds[1], "data", 4), 4);
+	ck_result(finish(peal_read(ring, fds[0], none, LEN, PEAL_CURRENT, 0,
+				   on_done, NULL)), -EFAULT);
+	ck_result(finish(peal_readv(ring, fds[0], &part, 1, PEAL_CURRENT, 0, 0,
+				    on_done, NULL)), -EFAULT);
+	part = (struct iovec){ buffer, SIZE_MAX };
+	ck_result(finish(peal_readv(ring, fds[0], &part, 1, PEAL_CURRENT, 0, 0,
+				    on_done, NULL)), -EINVAL);
+	ck_assert(!is_out_of_bounds(buffer));
+	ck_result(finish(peal_recvmsg(ring, fds[0], &msg, 0, 0, on_done,
+				      NULL)), -EMSGSIZE);
+	free(buffer);
+}
+
 static void start_vector(void)
 {
 	struct iovec part = { buffer, LEN };
