@@ -39,7 +39,7 @@ static const uint32_t roots[] = {
 
 /* --- fixed-point --------------------------------------------------------- */
 
-/* ns, at most LONGEST, times factor in Q16, at most 2^28. */
+/* ns, at most LONGEST, times factor in Q16, at most 2^27. */
 static uint64_t times_q16(uint64_t ns, uint64_t factor)
 {
 	return (ns >> 16) * factor + ((ns & (ONE - 1)) * factor >> 16);
@@ -92,10 +92,10 @@ static uint64_t halved(uint64_t ns, uint32_t power)
 	return whole > 63 ? 0 : times_q16(ns, root_q16(up)) >> whole;
 }
 
-/* span times a number between 0 and 1. */
+/* span times a number between 0 and 1, in 2^32nds. */
 static uint64_t part_of(uint64_t span, uint64_t r)
 {
-	return span >> 32 ? (span >> 32) * r : span * r >> 32;
+	return (span >> 32) * r + ((span & UINT32_MAX) * r >> 32);
 }
 
 /* --- shapes -------------------------------------------------------------- */
@@ -189,14 +189,21 @@ static void must_be_part(enum peal_sim_part part, const char *function)
 	     function);
 }
 
+/* A longer time than LONGEST might end before it began. */
+static uint64_t no_longer(uint64_t ns)
+{
+	return ns < LONGEST ? ns : LONGEST;
+}
+
 void peal_sim_latency(struct peal_sim_node *node, enum peal_sim_part part,
 		      uint64_t least_ns, uint64_t most_ns)
 {
-	struct sim_times times = {
-		.least_ns = least_ns,
-		.most_ns = most_ns < least_ns ? least_ns : most_ns };
+	struct sim_times times = { .least_ns = no_longer(least_ns),
+				   .most_ns = no_longer(most_ns) };
 
 	must_be_part(part, "sim_latency");
+	if (times.most_ns < times.least_ns)
+		times.most_ns = times.least_ns;
 	set(node, part, &times);
 }
 

@@ -191,6 +191,43 @@ BARE_TEST(no_time_is_outside_of_its_least_and_most)
 	ck_assert_uint_eq(quantile(900), 130 * PEAL_US);
 }
 
+/* No power of 2, and more than 32 bits have: 8 s. */
+BARE_TEST(times_of_seconds_reach_their_most)
+{
+	struct peal_sim_times wide = uniform;
+
+	wide.least_ns = PEAL_S;
+	wide.most_ns = 9 * PEAL_S;
+	read_times(1, &wide);
+	is_about(quantile(100), PEAL_S + PEAL_S * 4 / 5, 5);
+	is_about(quantile(500), 5 * PEAL_S, 4);
+	is_about(times[TIMES - 1], 9 * PEAL_S, 1);
+	wide.shape = PEAL_SIM_FEW_LONG;
+	read_times(1, &wide);
+	is_about(quantile(500), 2 * PEAL_S, 6);
+	is_about(times[TIMES - 1], 9 * PEAL_S, 1);
+}
+
+BARE_TEST(time_without_end_is_a_hundred_days)
+{
+	const uint64_t day = 24 * 3600 * PEAL_S;
+	char byte;
+	int fd;
+
+	begin_timed(1, "done");
+	peal_sim_put_file(node, "/f", "x", 1);
+	fd = open_file("/f", O_RDWR);
+	peal_sim_latency(node, PEAL_SIM_DISK, PEAL_FOREVER, 0);
+	count = 0;
+	ck_ok(peal_read(ring, fd, &byte, 1, 0, 0, on_done, NULL));
+	ck_result(peal_sim_run(world, peal_sim_now(world) + 99 * day), 0);
+	ck_assert_uint_eq(count, 0);
+	ck_result(peal_sim_run(world, peal_sim_now(world) + 2 * day), 0);
+	ck_assert_uint_eq(count, 1);
+	ck_assert_uint_eq(times[0], 100 * day);
+	end();
+}
+
 /* Whole numbers only: a compiler, its options and a library change nothing. */
 BARE_TEST(one_seed_has_the_same_times_in_every_build)
 {

@@ -31,7 +31,7 @@ enum peal_sim_part {
  * How long things take: of most times little more than least_ns, of a few up
  * to most_ns (PEAL_SIM_FEW_LONG).
  *   part     PEAL_SIM_DISK, PEAL_SIM_NET, ...
- *   least_ns, most_ns  nanoseconds
+ *   least_ns, most_ns  nanoseconds; more than 100 days are 100 days
  * Result     none
  * Errors     none; a part that is none is misuse
  * Lifetime   until it is set again
