@@ -136,7 +136,9 @@ int peal__zc_step(struct peal_ring *ring, struct peal__row *row,
 	int half = row->flags & ROW_HALF;
 
 	*flags = 0;
-	if (is_notice && kept->ioprio & PEAL__SEND_ZC_REPORT)
+	/* With an error nothing was sent, so nothing was copied. */
+	if (is_notice && kept->ioprio & PEAL__SEND_ZC_REPORT &&
+	    !(half && (int32_t)row->arg < 0))
 		note_copied(ring, ((uint32_t)*result & COPIED) != 0);
 	row->flags |= ROW_HALF;
 	if (!half && is_notice)		/* before the result */

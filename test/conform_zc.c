@@ -146,6 +146,7 @@ TEST(unix_socket_is_sent_to_all_the_same)
 	make_socketpair(SOCK_STREAM, fds);
 	fill_pattern(data, sizeof(data), 2);
 	ck_result(send_all(fds[0], fds[1], 10000), 10000);
+	ck_assert_uint_le(ring_stats().zc_copied, ring_stats().zc_sent);
 }
 
 TEST(zero_copy_message_with_two_parts)

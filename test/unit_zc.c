@@ -125,10 +125,12 @@ SCRIPT_TEST(socket_without_zero_copy_gets_a_plain_send)
 		says(op, errors[i % 3], i < 3 ? 0 : MORE);
 		if (i >= 3) {
 			ck_assert_uint_eq(script_entries(op), 1);
-			says(op, 0, NOTICE);
+			says(op, i < 5 ? INT32_MIN : 0, NOTICE);
 		}
 		script_turn();
 		ck_assert_uint_eq(outcome(op)->calls, 0);
+		ck_assert_uint_eq(ring->stats.zc_copied, i + 1);
+		ck_assert_uint_eq(ring->zc.copies, i + 1);
 		ck_assert_uint_eq(script_entries(op), 2);
 		ck_assert_uint_eq(script_entry(op)->opcode, PEAL__OP_SEND);
 		ck_assert_uint_eq(script_entry(op)->ioprio, 0);
