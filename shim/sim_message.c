@@ -4,17 +4,20 @@
 #include <string.h>
 #include "shim/sim_net.h"
 
-#define MOST_PARTS	1024u
+#define MOST_LOCAL	INT32_MAX	/* bytes of a message; packet->len has
+					 * 32 bits */
 
 /* --- sending ------------------------------------------------------------- */
 
+/* At most UINT64_MAX: a part may name more than there is memory. */
 uint64_t peal__sim_sum(const struct iovec *parts, size_t count)
 {
 	uint64_t sum = 0;
 	size_t i;
 
 	for (i = 0; i < count; i++)
-		sum += parts[i].iov_len;
+		sum = parts[i].iov_len < UINT64_MAX - sum
+			      ? sum + parts[i].iov_len : UINT64_MAX;
 	return sum;
 }
 
@@ -78,6 +81,8 @@ static int64_t send_local(struct sim_sock *sock, const struct iovec *parts,
 	struct sim_packet *packet;
 	int rc;
 
+	if (len > MOST_LOCAL)
+		return -EMSGSIZE;
 	if (!peer && target->len) {
 		rc = peal__sim_find_unix(sock->node, target, &peer);
 		if (rc < 0)

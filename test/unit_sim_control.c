@@ -193,6 +193,29 @@ BARE_TEST(datagram_tells_where_it_went_and_how_far)
 
 /* --- a crash ------------------------------------------------------------- */
 
+/* Of lengths that have no sum in 32 or 64 bits nothing is copied. */
+BARE_TEST(message_longer_than_memory_is_emsgsize)
+{
+	const size_t lengths[] = { (size_t)1 << 31, SIZE_MAX / 2 + 1 };
+	struct iovec parts[2];
+	struct letter letter;
+	int fds[2];
+	unsigned i;
+
+	begin(1);
+	make_pair(SOCK_SEQPACKET, fds);
+	make_letter(&letter, 0);
+	letter.msg.msg_iov = parts;
+	letter.msg.msg_iovlen = 2;
+	for (i = 0; i < 2; i++) {
+		parts[0] = (struct iovec){ letter.data, lengths[i] };
+		parts[1] = parts[0];
+		ck_result(finish(peal_sendmsg(ring, fds[0], &letter.msg, 0, 0,
+					      on_done, NULL)), -EMSGSIZE);
+	}
+	end();
+}
+
 /* A connection of another node that is on its way between two sockets. */
 BARE_TEST(crash_tells_no_peer_of_a_socket_on_its_way)
 {
