@@ -82,6 +82,8 @@ struct peal_sim_node {
 	uint64_t disk_bytes, disk_used;	/* 0: no limit */
 	uint32_t dio_align;
 	uint32_t mask;			/* umask */
+	uint32_t uid, gid;		/* of its programs */
+	uint8_t asks;			/* an op runs: sim_access.c */
 
 	struct sim_sock *socks;		/* all of this node */
 	uint16_t next_port;
@@ -330,6 +332,7 @@ struct sim_inode {
 	struct peal_sim_node *node;
 	uint64_t number;
 	uint32_t mode;			/* S_IF*, permissions */
+	uint32_t uid, gid;
 	uint32_t links;
 	uint32_t refs;			/* open files, changes, walks */
 	uint64_t size;
@@ -414,6 +417,19 @@ int peal__sim_open_path(struct peal_sim_node *node, struct sim_inode *from,
 /* Makes name mean a new inode of that kind. */
 int peal__sim_make(struct peal_sim_node *node, struct sim_inode *from,
 	     const char *path, uint32_t mode, struct sim_inode **out);
+
+/* --- sim_access.c: 0, -EACCES or -EPERM -------------------------------- */
+
+#define SIM_MAY_SEARCH	1u
+#define SIM_MAY_WRITE	2u
+#define SIM_MAY_READ	4u
+
+void peal__sim_own(struct sim_inode *inode);	/* by whoever makes it */
+int peal__sim_may(const struct sim_inode *inode, unsigned want);
+int peal__sim_may_open(const struct sim_inode *inode, int flags);
+int peal__sim_may_remove(const struct sim_inode *dir,
+			 const struct sim_inode *inode);
+int peal__sim_may_bind(const struct peal_sim_node *node, uint16_t port);
 
 /* --- sim_device.c, sim_fifo.c -------------------------------------------- */
 

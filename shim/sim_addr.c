@@ -131,10 +131,13 @@ static int free_port(struct sim_sock *sock, struct sim_addr *addr)
 
 int peal__sim_bind_inet(struct sim_sock *sock, struct sim_addr *addr)
 {
-	int rc = 0;
+	int rc;
 
 	if (!is_own(sock->node, addr))
 		return -EADDRNOTAVAIL;
+	rc = peal__sim_may_bind(sock->node, peal__sim_port(addr));
+	if (rc < 0)
+		return rc;
 	if (peal__sim_port(addr) == 0)
 		rc = free_port(sock, addr);
 	else if (peal__sim_find_bound(sock->node, sock->type, addr, 0))
@@ -218,6 +221,8 @@ int peal__sim_find_unix(struct peal_sim_node *node, const struct sim_addr *addr,
 	}
 	unix_path(addr, path);
 	rc = peal__sim_walk(node, node->root, path, 1, NULL, NULL, &inode);
+	if (rc == 0)
+		rc = peal__sim_may(inode, SIM_MAY_WRITE);
 	if (rc < 0)
 		return rc;
 	*out = inode->bound;

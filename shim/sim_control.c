@@ -131,7 +131,7 @@ static int count_rights(const struct msghdr *msg, uint32_t *out_count)
 		if (header->cmsg_level != SOL_SOCKET)
 			continue;
 		if (header->cmsg_type == SCM_CREDENTIALS)
-			continue;	/* there are no users to be told of */
+			continue;	/* nobody asks for it: SO_PASSCRED */
 		len = header->cmsg_len - CMSG_LEN(0);
 		if (header->cmsg_type != SCM_RIGHTS)
 			return -EINVAL;

@@ -32,6 +32,7 @@ struct sim_inode *peal__sim_inode_new(struct peal_sim_node *node, uint32_t mode)
 	inode->node = node;
 	inode->number = ++node->next_inode;
 	inode->mode = mode;
+	peal__sim_own(inode);
 	inode->next_cookie = 3;
 	inode->changed_ns = inode->modified_ns = node->world->now;
 	inode->next = node->inodes;
@@ -351,6 +352,8 @@ static int walk_part(struct walk *walk, int follow)
 
 	if (!S_ISDIR(walk->at->mode))
 		return -ENOTDIR;
+	if (len && peal__sim_may(walk->at, SIM_MAY_SEARCH) < 0)
+		return -EACCES;
 	if (len > 255)
 		return -ENAMETOOLONG;
 	memcpy(walk->name, part, len);

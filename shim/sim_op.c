@@ -132,7 +132,7 @@ static int is_timed(const struct sim_op *op)
 	}
 }
 
-static int64_t try_op(struct sim_op *op)
+static int64_t call_op(struct sim_op *op)
 {
 	const struct peal__sqe *sqe = sim_sqe(op);
 
@@ -167,6 +167,18 @@ static int64_t try_op(struct sim_op *op)
 	default:
 		return peal__sim_space_try(op);
 	}
+}
+
+/* As the user that the node's programs are. */
+static int64_t try_op(struct sim_op *op)
+{
+	struct peal_sim_node *node = sim_node_of(op);
+	int64_t result;
+
+	node->asks = 1;
+	result = call_op(op);
+	node->asks = 0;
+	return result;
 }
 
 /* --- what waits ---------------------------------------------------------- */

@@ -45,6 +45,9 @@ int peal__sim_make(struct peal_sim_node *node, struct sim_inode *from,
 		return -ENOENT;
 	if (!at.dir->links && at.dir != node->root)
 		return -ENOENT;		/* a directory that was removed */
+	rc = peal__sim_may(at.dir, SIM_MAY_WRITE);
+	if (rc < 0)
+		return rc;
 	if (peal__sim_fault(node, PEAL_SIM_ENOSPC))
 		return -ENOSPC;
 	inode = peal__sim_inode_new(node,
@@ -63,26 +66,26 @@ int peal__sim_make(struct peal_sim_node *node, struct sim_inode *from,
 
 static int may_open(const struct sim_inode *inode, int flags)
 {
+	int rc;
+
 	if (S_ISLNK(inode->mode))
 		return -ELOOP;
-	if (S_ISSOCK(inode->mode))
-		return -ENXIO;
-	if (!S_ISDIR(inode->mode))
-		return flags & O_DIRECTORY ? -ENOTDIR : 0;
-	return (flags & O_ACCMODE) != O_RDONLY || flags & O_CREAT ? -EISDIR
-								  : 0;
+	if (!S_ISDIR(inode->mode) && flags & O_DIRECTORY)
+		return -ENOTDIR;
+	if (S_ISDIR(inode->mode) &&
+	    ((flags & O_ACCMODE) != O_RDONLY || flags & O_CREAT))
+		return -EISDIR;
+	rc = peal__sim_may_open(inode, flags);
+	return rc == 0 && S_ISSOCK(inode->mode) ? -ENXIO : rc;
 }
 
 static int open_inode(struct peal_sim_node *node, struct sim_inode *inode,
 		      int flags, struct sim_file **out)
 {
 	struct sim_file *file;
-	int rc = may_open(inode, flags);
 
-	if (rc == 0 && S_ISFIFO(inode->mode))
+	if (S_ISFIFO(inode->mode))
 		return peal__sim_fifo_end(inode, flags, out);
-	if (rc < 0)
-		return rc;
 	file = peal__sim_file_new(node, S_ISDIR(inode->mode) ? SIM_DIR
 				  : S_ISCHR(inode->mode) ? SIM_DEVICE
 							 : SIM_FILE, flags);
@@ -112,8 +115,10 @@ int peal__sim_open_path(struct peal_sim_node *node, struct sim_inode *from,
 		return rc;
 	if (at.inode && flags & O_CREAT && flags & O_EXCL)
 		return -EEXIST;
-	if (at.inode)
-		return open_inode(node, at.inode, flags, out);
+	if (at.inode) {
+		rc = may_open(at.inode, flags);
+		return rc < 0 ? rc : open_inode(node, at.inode, flags, out);
+	}
 	if (!(flags & O_CREAT))
 		return -ENOENT;
 	if (wants_dir(path))
@@ -171,6 +176,8 @@ void peal__sim_stat_fill(const struct sim_inode *inode, void *out_stat)
 		.block_size = 4096,
 		.links = link_count(inode),
 		.mode = (uint16_t)inode->mode,
+		.uid = inode->uid,
+		.gid = inode->gid,
 		.inode = inode->number,
 		.bytes = inode->target ? strlen(inode->target) : inode->size,
 		.blocks = inode->pages_mapped * 8,
@@ -235,9 +242,29 @@ static int may_replace(const struct sim_inode *inode,
 	return old->entries ? -ENOTEMPTY : 0;
 }
 
+/* A directory that moves gets another "..". */
+static int may_move(const struct place *from, const struct place *to,
+		    unsigned flags)
+{
+	int rc = peal__sim_may_remove(from->dir, from->inode), moves;
+
+	if (rc == 0)
+		rc = to->inode ? peal__sim_may_remove(to->dir, to->inode)
+			       : peal__sim_may(to->dir, SIM_MAY_WRITE);
+	moves = from->dir != to->dir;
+	if (rc == 0 && moves && S_ISDIR(from->inode->mode))
+		rc = peal__sim_may(from->inode, SIM_MAY_WRITE);
+	if (rc == 0 && moves && flags & RENAME_SWAP &&
+	    S_ISDIR(to->inode->mode))
+		rc = peal__sim_may(to->inode, SIM_MAY_WRITE);
+	return rc;
+}
+
 static int may_rename(const struct place *from, const struct place *to,
 		      unsigned flags)
 {
+	int rc;
+
 	if (!from->inode)
 		return -ENOENT;
 	if (!from->name[0] || !to->name[0])
@@ -251,8 +278,11 @@ static int may_rename(const struct place *from, const struct place *to,
 		return -ENOENT;
 	if (S_ISDIR(from->inode->mode) && is_inside(to->dir, from->inode))
 		return -EINVAL;
-	if (flags & RENAME_SWAP || !to->inode || to->inode == from->inode)
+	if (to->inode == from->inode)
 		return 0;
+	rc = may_move(from, to, flags);
+	if (rc < 0 || flags & RENAME_SWAP || !to->inode)
+		return rc;
 	return may_replace(from->inode, to->inode);
 }
 
@@ -280,12 +310,15 @@ static int rename_places(struct peal_sim_node *node, struct place *from,
 static int unlink_place(struct peal_sim_node *node, struct place *at,
 			unsigned flags)
 {
-	int is_dir;
+	int is_dir, rc;
 
 	if (!at->inode)
 		return -ENOENT;
 	if (flags & ~PEAL_REMOVE_DIR)
 		return -EINVAL;
+	rc = peal__sim_may_remove(at->dir, at->inode);
+	if (rc < 0)
+		return rc;
 	is_dir = S_ISDIR(at->inode->mode);
 	if (is_dir && !(flags & PEAL_REMOVE_DIR))
 		return -EISDIR;
@@ -304,10 +337,15 @@ static int unlink_place(struct peal_sim_node *node, struct place *at,
 static int link_places(struct peal_sim_node *node, struct place *from,
 		       struct place *to)
 {
+	int rc;
+
 	if (!from->inode)
 		return -ENOENT;
 	if (to->inode)
 		return -EEXIST;
+	rc = peal__sim_may(to->dir, SIM_MAY_WRITE);
+	if (rc < 0)
+		return rc;
 	if (S_ISDIR(from->inode->mode))
 		return -EPERM;
 	if (peal__sim_fault(node, PEAL_SIM_ENOSPC))

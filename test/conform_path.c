@@ -107,14 +107,14 @@ TEST(open_of_a_name_that_is_too_long_is_enametoolong)
 
 TEST(open_without_permission_is_eacces)
 {
-	if (on_sim())
-		SKIP("a simulated machine has no users");
+	int root = geteuid() == 0;
+
 	make_file("f", "data", 4);
 	ck_assert_int_eq(chmod(path_in_dir("f"), 0), 0);
-	if (geteuid() == 0)
+	if (root)
 		ck_assert_int_eq(seteuid(NOBODY), 0);
 	ck_result(open_path(path_in_dir("f"), O_RDONLY), -EACCES);
-	if (getuid() == 0)
+	if (root)
 		ck_assert_int_eq(seteuid(0), 0);
 }
 

@@ -345,6 +345,26 @@ mode_t posix_umask(mode_t mask)
 	return on_sim() ? peal_sim_umask(node(), mask) : umask(mask);
 }
 
+int posix_chmod(const char *path, mode_t mode)
+{
+	return is_sim_path(path)
+		       ? (int)as_call(peal_sim_chmod(node(), path, mode))
+		       : chmod(path, mode);
+}
+
+uid_t posix_geteuid(void)
+{
+	return on_sim() ? 0 : geteuid();
+}
+
+int posix_seteuid(uid_t uid)
+{
+	if (!on_sim())
+		return seteuid(uid);
+	peal_sim_user(node(), uid, uid);
+	return 0;
+}
+
 /* --- sockets ------------------------------------------------------------- */
 
 int posix_pipe2(int fds[2], int flags)

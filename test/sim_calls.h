@@ -40,6 +40,9 @@ int posix_mkfifo(const char *path, mode_t mode);
 int posix_statvfs(const char *path, struct statvfs *out);
 int posix_access(const char *path, int mode);
 mode_t posix_umask(mode_t mask);
+int posix_chmod(const char *path, mode_t mode);
+uid_t posix_geteuid(void);
+int posix_seteuid(uid_t uid);
 int posix_pipe2(int fds[2], int flags);
 int posix_socketpair(int family, int type, int protocol, int fds[2]);
 int posix_socket(int family, int type, int protocol);
@@ -85,6 +88,9 @@ int posix_poll(struct pollfd *fds, nfds_t count, int timeout_ms);
 #define statvfs(path, out) posix_statvfs(path, out)
 #define access(path, mode) posix_access(path, mode)
 #define umask(mask) posix_umask(mask)
+#define chmod(path, mode) posix_chmod(path, mode)
+#define geteuid() posix_geteuid()
+#define seteuid(uid) posix_seteuid(uid)
 #define pipe2(fds, flags) posix_pipe2(fds, flags)
 #define socketpair(f, t, p, fds) posix_socketpair(f, t, p, fds)
 #define socket(family, type, protocol) posix_socket(family, type, protocol)

@@ -57,7 +57,7 @@
  * once, as a kernel does.
  *
  * What cannot be had: descriptors for other loops (peal_ring_fd()), threads,
- * users and permissions, terminals, timerfd and its like, registered memory (an
+ * terminals, timerfd and its like, registered memory (an
  * arena is plain), the escape hatch of uring.h.
  */
 #ifndef PEAL_SIM_H

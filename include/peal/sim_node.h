@@ -120,6 +120,48 @@ void peal_sim_disk(struct peal_sim_node *node, uint64_t bytes,
 unsigned peal_sim_umask(struct peal_sim_node *node, unsigned mask);
 
 /*
+ * Who the programs on the node are. What they make is theirs, and an op of any
+ * user but root (0, unless set) may do what Linux's rules of owner, group and
+ * others allow: -EACCES, or -EPERM for a name in a sticky directory. It needs
+ * a directory to search, a file to read or write, a directory to make, remove
+ * or rename something in, a socket to connect to, and a port above 1023. One
+ * group per user; no capabilities, ACLs or set-id bits.
+ *   uid, gid  numbers
+ * Result     none
+ * Errors     none
+ * Lifetime   until it is set again; an op asks when it runs, an open file never
+ * Thread     the world's
+ * Engines    sim
+ * Memory     none
+ */
+void peal_sim_user(struct peal_sim_node *node, uint32_t uid, uint32_t gid);
+
+/*
+ * chmod(2). Durable at once.
+ *   mode     permissions and the sticky bit: at most 07777
+ * Result     0
+ * Errors     -ENOENT, -ENOTDIR: the path
+ * Lifetime   until it is set again
+ * Thread     the world's
+ * Engines    sim
+ * Memory     none
+ */
+int peal_sim_chmod(struct peal_sim_node *node, const char *path, unsigned mode);
+
+/*
+ * chown(2). Durable at once.
+ *   uid, gid  numbers
+ * Result     0
+ * Errors     -ENOENT, -ENOTDIR: the path
+ * Lifetime   until it is set again
+ * Thread     the world's
+ * Engines    sim
+ * Memory     none
+ */
+int peal_sim_chown(struct peal_sim_node *node, const char *path, uint32_t uid,
+		   uint32_t gid);
+
+/*
  * close(2), outside of any ring: see peal_close().
  * Result     0
  * Errors     -EBADF
