@@ -249,13 +249,16 @@ peal_op peal_send_zc(struct peal_ring *ring, peal_fd fd, const void *buf,
 	return op;
 }
 
-static size_t length_of(const struct msghdr *msg)
+/* What counts of a message: in plain memory, where each part costs, the mean of
+ * its parts. */
+static size_t length_of(const struct peal_ring *ring, const struct msghdr *msg,
+			int fixed)
 {
-	size_t sum = 0, i;
+	size_t count = (size_t)msg->msg_iovlen, sum = 0, i;
 
-	for (i = 0; i < (size_t)msg->msg_iovlen; i++)
+	for (i = 0; i < count; i++)
 		sum += msg->msg_iov[i].iov_len;
-	return sum;
+	return fixed || ring->zc.least || !count ? sum : sum / count;
 }
 
 peal_op peal_sendmsg_zc(struct peal_ring *ring, peal_fd fd,
@@ -263,11 +266,13 @@ peal_op peal_sendmsg_zc(struct peal_ring *ring, peal_fd fd,
 			unsigned flags, peal_handler *handler, void *ctx)
 {
 	uint32_t slot;
+	int fixed;
 
 	peal__must_own(ring, "sendmsg_zc");
 	slot = slot_for_message(ring, msg);
-	if (!is_worth_it(ring, PEAL__OP_SENDMSG_ZC, length_of(msg),
-			 slot != PEAL__NO_SLOT)) {
+	fixed = slot != PEAL__NO_SLOT;
+	if (!is_worth_it(ring, PEAL__OP_SENDMSG_ZC,
+			 length_of(ring, msg, fixed), fixed)) {
 		ring->stats.zc_plain++;
 		return peal_sendmsg(ring, fd, msg, msg_flags, flags, handler,
 				    ctx);

@@ -327,6 +327,24 @@ SCRIPT_TEST(message_in_registered_memory_is_shorter_and_worth_it)
 	forget_arena();
 }
 
+static char long_part[32768];
+
+SCRIPT_TEST(message_of_many_short_parts_is_not_worth_it)
+{
+	peal_op op;
+
+	ring->zc.least = 0;
+	two[0] = two[1] = (struct iovec){ long_part, sizeof(long_part) };
+	op = peal_sendmsg_zc(ring, 3, &message, 0, 0, on_done, NULL);
+	script_turn();
+	ck_assert_uint_eq(script_entry(op)->opcode, PEAL__OP_SENDMSG_ZC);
+	two[1].iov_len--;
+	op = peal_sendmsg_zc(ring, 3, &message, 0, 0, on_done, NULL);
+	script_turn();
+	ck_assert_uint_eq(script_entry(op)->opcode, PEAL__OP_SENDMSG);
+	ck_assert_uint_eq(ring->stats.zc_plain, 1);
+}
+
 SCRIPT_TEST(kernel_without_registered_messages_is_asked_without)
 {
 	peal_op op;

@@ -185,7 +185,9 @@ peal_op peal_send_zc(struct peal_ring *ring, peal_fd fd, const void *buf,
 /*
  * Sends a message as peal_sendmsg, its data as peal_send_zc.
  *   fd, msg_flags, flags  as peal_send
- *   msg       lent, with all it points to; its data is what may not be copied
+ *   msg       lent, with all it points to; its data is what may not be copied.
+ *             By default a plain send if its parts are shorter than 32 KiB in
+ *             the mean, or, in one arena, all together than 8 KiB
  * Result      as peal_send
  * Errors      as peal_sendmsg
  * Lifetime    msg and its data as buf of peal_send_zc
