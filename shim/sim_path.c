@@ -110,6 +110,8 @@ int peal__sim_open_path(struct peal_sim_node *node, struct sim_inode *from,
 
 	if ((flags & O_TMPFILE) == O_TMPFILE)
 		return -EOPNOTSUPP;
+	if (flags & O_CREAT && flags & O_DIRECTORY)
+		return -EINVAL;		/* it would be a file */
 	rc = find(node, from, path, follow, &at);
 	if (rc < 0)
 		return rc;

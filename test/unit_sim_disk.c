@@ -423,4 +423,14 @@ BARE_TEST(cancel_comes_before_with_or_after_the_end)
 	ck_assert_uint_eq(cancelled + won, SEEDS);
 }
 
+/* As Linux from 6.4 on. */
+BARE_TEST(directory_is_not_made_by_opening_it)
+{
+	begin(1);
+	ck_result(finish(peal_open(ring, PEAL_CWD, "/d", O_CREAT | O_DIRECTORY,
+				   0600, 0, on_done, NULL)), -EINVAL);
+	ck_assert(!exists("/d"));
+	end();
+}
+
 SUITE("sim_disk")
