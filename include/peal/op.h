@@ -17,7 +17,8 @@
  * peal_stat's result, and a group's buffers; with PEAL_BOUNCE on any engine.
  * Memory that is only read is not marked: a write to it goes unseen. Nor is
  * what raw entries name, nor what a job of the pool fills in. Of two ops that
- * were lent the same the first to end gives it back.
+ * were lent the same the first to end gives it back. In a forked child, which
+ * does not have the ring, what was lent then stays out of bounds.
  */
 #ifndef PEAL_OP_H
 #define PEAL_OP_H

@@ -57,8 +57,8 @@
  * once, as a kernel does.
  *
  * What cannot be had: descriptors for other loops (peal_ring_fd()), threads,
- * terminals, timerfd and its like, registered memory (an
- * arena is plain), the escape hatch of uring.h.
+ * terminals, timerfd and its like, registered memory (an arena is plain), the
+ * escape hatch of uring.h.
  */
 #ifndef PEAL_SIM_H
 #define PEAL_SIM_H

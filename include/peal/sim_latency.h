@@ -78,7 +78,8 @@ struct peal_sim_times {
  * Result     0
  * Errors     -EINVAL: times.size, shape or flags; least_ns above median_ns or
  *            most_ns, median_ns 0 (log-normal) or above p99_ns or most_ns; a
- *            time of more than 100 days; slow_per_million above a million
+ *            time of more than 100 days; slow_per_million above a million.
+ *            A part that is none is misuse
  * Lifetime   until it is set again
  * Thread     the world's
  * Engines    sim
