@@ -208,7 +208,7 @@ BARE_TEST(trial_that_cannot_run_is_tried_again)
 static void check_in_child(void *unused)
 {
 	(void)unused;
-	alarm(20);		/* the end of one that waits for a lock */
+	alarm(60);		/* the end of one that waits for a lock */
 	kernel = HONEST;
 	if (strstr(peal__uring_check(CHECK_BUNDLES, 0), "could not run"))
 		_exit(3);
