@@ -96,6 +96,7 @@ static void find_engine(const char *name)
 {
 	struct peal_ring_options ring_options = PEAL_RING_OPTIONS;
 	struct peal_ring *one;
+	int rc;
 
 	ring_options.engine = strcmp(name, "sim-faults") ? name : "sim";
 	if (peal_ring_open(&one, &ring_options) < 0) {
@@ -103,8 +104,11 @@ static void find_engine(const char *name)
 		return;
 	}
 	engines[engine_count++] = name;
-	if (peal_ring_close(one, PEAL_S) < 0)
-		exit(2);
+	rc = peal_ring_close(one, 60 * PEAL_S);
+	if (rc == 0)
+		return;
+	fprintf(stderr, "%s: peal_ring_close: %s\n", name, peal_strerror(rc));
+	exit(2);
 }
 
 static void find_engines(void)
