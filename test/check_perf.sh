@@ -359,7 +359,7 @@ sweep="sweep nop --seconds 0.1 --rounds 3 --flags defer --out $work/full"
 status=$?
 had=$(cells "$work/full" side | wc -l)
 same full_disk_ends_a_sweep_with_whole_groups \
-	"$status $((had < 8)) $((had % 2)) $(grep -c 'EFBIG.*--resume' \
+	"$status $((had < 16)) $((had % 2)) $(grep -c 'EFBIG.*--resume' \
 		"$work/err")" '1 1 0 1'
 "$perf" $sweep --resume > "$work/log" 2>&1
 same sweep_goes_on_after_a_full_disk "$? $(cells "$work/full" side batch |
