@@ -333,6 +333,7 @@ static struct record_done *grouped(unsigned nth)
 
 BARE_TEST(buffer_that_the_group_does_not_have)
 {
+	NEEDS_LOCKED(1 << 20);
 	record_on("uring");
 	grouped(1)->flags |= 0xffu << 24;
 	is_told(-EBADMSG, NO_ROOM);
@@ -340,6 +341,7 @@ BARE_TEST(buffer_that_the_group_does_not_have)
 
 BARE_TEST(buffer_that_is_out_already)
 {
+	NEEDS_LOCKED(1 << 20);
 	record_on("uring");
 	grouped(3)->flags = (grouped(2)->flags & 0xffff0000u) |
 			    (grouped(3)->flags & 0xffffu);
@@ -354,6 +356,7 @@ BARE_TEST(more_than_a_buffer_holds)
 	} body = { 0 };
 	size_t at;
 
+	NEEDS_LOCKED(1 << 20);
 	record_on("uring");
 	body.done = *grouped(1);
 	body.done.result = 72;

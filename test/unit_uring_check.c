@@ -190,6 +190,7 @@ BARE_TEST(trial_that_cannot_run_is_tried_again)
 {
 	struct rlimit limit, none;
 
+	NEEDS_LOCKED(1 << 20);
 	ck_assert_int_eq(getrlimit(RLIMIT_NOFILE, &limit), 0);
 	none = limit;
 	none.rlim_cur = 0;
@@ -233,6 +234,7 @@ BARE_TEST(child_forked_while_the_trial_runs_makes_its_own)
 {
 	pthread_t thread;
 
+	NEEDS_LOCKED(1 << 20);
 	sem_init(&stands, 0, 0);
 	sem_init(&goes_on, 0, 0);
 	kernel = STANDS_STILL;
@@ -259,6 +261,7 @@ BARE_TEST(child_forked_while_the_verdict_is_read_can_read_it)
 	pthread_t thread;
 	unsigned i;
 
+	NEEDS_LOCKED(1 << 20);
 	ck_assert_int_eq(pthread_create(&thread, NULL, check_until, &stop), 0);
 	for (i = 0; i < FORKS; i++)
 		child_can_check();
@@ -301,6 +304,7 @@ static void open_on(uint32_t flags, int want)
 
 BARE_TEST(group_on_a_kernel_that_ignores_the_flag_takes_whole_buffers)
 {
+	NEEDS_LOCKED(1 << 20);
 	kernel = IGNORES_INC;
 	open_on(PEAL_GROUP_INCREMENTAL, 1);
 	ck_assert_ptr_nonnull(strstr(peal_group_reason(), "the self-test"));
@@ -308,6 +312,7 @@ BARE_TEST(group_on_a_kernel_that_ignores_the_flag_takes_whole_buffers)
 
 BARE_TEST(group_on_a_kernel_without_pieces_takes_whole_buffers)
 {
+	NEEDS_LOCKED(1 << 20);
 	kernel = KNOWS_NO_INC;
 	open_on(PEAL_GROUP_INCREMENTAL, 1);
 	ck_assert_ptr_nonnull(strstr(peal_group_reason(), "not have it"));
@@ -343,6 +348,7 @@ static int explained(const char *words)
 
 BARE_TEST(explain_says_what_the_self_test_found)
 {
+	NEEDS_LOCKED(1 << 20);
 	kernel = IGNORES_INC;
 	ck_assert(explained("the self-test found that the kernel"));
 }
