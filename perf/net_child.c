@@ -185,14 +185,18 @@ static int on_processor(const struct net_child *child)
 /* The clock of another process moves when one of its threads leaves a
  * processor, and with the kernel's tick, every 4 or 10 ms: right after a slice
  * it may lack all of it. A server with nothing to do, or stopped, leaves at
- * once; one that others keep from a processor has left it. */
+ * once; one that others keep from a processor has left it. It is said to sleep
+ * a moment before it has left: hence the second look. */
 double net_child_cpu(const struct net_child *child)
 {
 	uint64_t patience = clock_now() + PATIENCE_CPU_NS;
 	struct timespec ts;
 
-	while (on_processor(child) && clock_now() < patience)
-		pause_us(20);
+	do {
+		while (on_processor(child) && clock_now() < patience)
+			pause_us(20);
+		pause_us(100);
+	} while (on_processor(child) && clock_now() < patience);
 	if (clock_gettime(child->clock, &ts) < 0)
 		return -1;
 	return (double)ts.tv_sec * 1e9 + (double)ts.tv_nsec;
