@@ -69,6 +69,7 @@ const struct peal__member *peal__memory_member(const struct peal_ring *ring,
 uint32_t peal__vector_slot(const struct peal_ring *ring,
 			   const struct iovec *iov, size_t count);
 
+#define PEAL__MOST_PARTS	1024u	/* of a vector; with more the op fails */
 #define PEAL__VECTOR_TO_FIXED	(PEAL__OP_READV_FIXED - PEAL__OP_READV)
 
 static inline int peal__vector_is_looked_at(const struct peal_ring *ring,

@@ -11,7 +11,6 @@
 #include "lib/lend.h"
 #include "lib/start.h"
 
-#define MOST_PARTS	1024u	/* of a vector; with more the op fails */
 #define MOST_ADDRESS	128u	/* bytes that an address has at most */
 
 struct region {
@@ -86,7 +85,7 @@ READS_LENT static void add_vector(struct peal__regions *regions,
 {
 	uint64_t i;
 
-	if (!iov || count > MOST_PARTS)
+	if (!iov || count > PEAL__MOST_PARTS)
 		return;
 	for (i = 0; i < count; i++)
 		add(regions, iov[i].iov_base, iov[i].iov_len);
@@ -143,10 +142,10 @@ READS_LENT static uint64_t most_regions(const struct peal__sqe *sqe)
 	switch (sqe->opcode) {
 	case PEAL__OP_READV:
 	case PEAL__OP_READV_FIXED:
-		return at_most(sqe->len, MOST_PARTS);
+		return at_most(sqe->len, PEAL__MOST_PARTS);
 	case PEAL__OP_RECVMSG:
 		return 3 + at_most(msg ? (uint64_t)msg->msg_iovlen : 0,
-				   MOST_PARTS);
+				   PEAL__MOST_PARTS);
 	case PEAL__OP_ACCEPT:
 		return 2;
 	case PEAL__OP_STATX:

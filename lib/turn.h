@@ -54,8 +54,9 @@ static inline void peal__after_enter(struct peal_ring *ring)
 		peal__chores_last(ring);
 }
 
-/* One system call, as a rule, and none when completions are there and nothing is new.
- * alone: it is not one of many, so it ends what peal_ring_turn() began. */
+/* One system call, as a rule, and none when completions are there and nothing
+ * is new. alone: it is not one of many, so it ends what peal_ring_turn()
+ * began. */
 peal__inline int peal__turn_by(struct peal_ring *ring, uint64_t timeout_ns,
 			       int alone,
 			       int (*enter)(struct peal_ring *ring,

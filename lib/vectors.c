@@ -14,8 +14,6 @@
 #include "lib/buffers.h"
 #include "lib/start.h"
 
-#define MOST_PARTS 1024u
-
 _Static_assert(PEAL__OP_READV_FIXED - PEAL__OP_READV ==
 		       PEAL__OP_WRITEV_FIXED - PEAL__OP_WRITEV,
 	       "one step leads from each form to the other");
@@ -33,7 +31,7 @@ uint32_t peal__vector_slot(const struct peal_ring *ring,
 	uint32_t slot;
 	size_t i;
 
-	if (!count || count > MOST_PARTS ||
+	if (!count || count > PEAL__MOST_PARTS ||
 	    !peal__can(ring, PEAL__OP_READV_FIXED))
 		return PEAL__NO_SLOT;
 	slot = slot_of(ring, iov);
@@ -70,7 +68,7 @@ static int is_misaligned(const struct peal_ring *ring,
 	uint64_t sum = 0;
 	uint32_t i;
 
-	if (count > MOST_PARTS)
+	if (count > PEAL__MOST_PARTS)
 		return 0;
 	for (i = 0; i < count; i++) {
 		if (peal__memory_misaligned(ring, hint, fd,

@@ -20,6 +20,7 @@
 #define SIM_PIPE_BUFFER	(64u << 10)
 #define SIM_PIPE_ATOMIC	4096u
 #define SIM_DATAGRAM	65507u
+#define SIM_GIVE_UP_NS	(900 * PEAL_S)	/* as long as TCP sends again */
 
 struct sim_addr {
 	socklen_t len;

@@ -17,17 +17,21 @@
 
 /* --- the end of an op ---------------------------------------------------- */
 
+/* Out of the list of those that wait for it, if it waits. */
+static void leave(struct sim_op *op, struct sim_file *on)
+{
+	if (op->state != OP_WAITS)
+		return;
+	*(op->prev ? &op->prev->next : &on->first) = op->next;
+	*(op->next ? &op->next->prev : &on->last) = op->prev;
+}
+
 void peal__sim_unwait(struct sim_op *op)
 {
 	struct sim_file *file = op->file, *in = op->file_in;
 
 	peal__sim_event_remove(sim_node_of(op)->world, &op->event);
-	if (op->state == OP_WAITS) {
-		struct sim_file *on = op->waits_for;
-
-		*(op->prev ? &op->prev->next : &on->first) = op->next;
-		*(op->next ? &op->next->prev : &on->last) = op->prev;
-	}
+	leave(op, op->waits_for);
 	op->state = OP_FREE;
 	op->file = op->file_in = NULL;
 	if (file)
@@ -94,12 +98,7 @@ void peal__sim_finish(struct sim_op *op, int64_t result)
 		complete(op, result);
 		return;
 	}
-	if (op->state == OP_WAITS) {
-		struct sim_file *on = op->waits_for;
-
-		*(op->prev ? &op->prev->next : &on->first) = op->next;
-		*(op->next ? &op->next->prev : &on->last) = op->prev;
-	}
+	leave(op, op->waits_for);
 	peal__sim_event_remove(world, &op->event);
 	op->state = OP_ENDING;
 	op->result = result;
@@ -198,10 +197,7 @@ static void move_wait(struct sim_op *op, struct sim_file *from)
 {
 	if (op->state == OP_WAITS && from == op->waits_for)
 		return;
-	if (op->state == OP_WAITS) {
-		*(op->prev ? &op->prev->next : &from->first) = op->next;
-		*(op->next ? &op->next->prev : &from->last) = op->prev;
-	}
+	leave(op, from);
 	wait_here(op);
 }
 

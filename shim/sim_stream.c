@@ -8,7 +8,6 @@
 #include <string.h>
 #include "shim/sim_net.h"
 
-#define GIVE_UP_NS	(900 * PEAL_S)	/* as long as TCP sends again */
 
 /* --- the receiver's buffer ----------------------------------------------- */
 
@@ -174,7 +173,8 @@ static int64_t send_in_vain(struct sim_sock *sock, uint64_t len)
 	sock->unheard = 1;
 	if (!sock->retry.queued)
 		peal__sim_event_add(world, &sock->retry,
-				    world->now + GIVE_UP_NS, on_give_up);
+				    world->now + SIM_GIVE_UP_NS,
+				    on_give_up);
 	if (sock->peer_node && sock->peer_node->up)
 		peal__sim_signal(sock, sock, PACKET_RESET);
 	return (int64_t)len;

@@ -14,7 +14,6 @@
 #include "shim/sim_net.h"
 
 #define COPIED		INT32_MIN	/* a notice's: it was in vain */
-#define GIVE_UP_NS	(900 * PEAL_S)	/* as long as TCP sends again */
 
 /* --- the notice ---------------------------------------------------------- */
 
@@ -61,7 +60,8 @@ void peal__sim_zc_sent(struct sim_op *op, int64_t result)
 				PEAL__CQE_MORE);
 	if (op->lent)
 		peal__sim_event_add(node->world, &op->event,
-				    node->world->now + GIVE_UP_NS, on_give_up);
+				    node->world->now + SIM_GIVE_UP_NS,
+				    on_give_up);
 	else
 		notice(op);
 	if (peal__sim_fault(node, PEAL_SIM_CRASH))
@@ -138,26 +138,26 @@ static void take(struct sim_packet *packet)
 	unlink_packet(packet);
 }
 
-void peal__sim_take(struct sim_packet *packet)
+static void give_back(struct sim_packet *packet,
+		      void (*how)(struct sim_packet *packet))
 {
 	struct sim_op *op = packet->lender;
 
 	if (!op)
 		return;
-	take(packet);
+	how(packet);
 	if (!op->lent && op->state == OP_LENT)
 		notice(op);
 }
 
+void peal__sim_take(struct sim_packet *packet)
+{
+	give_back(packet, take);
+}
+
 void peal__sim_unlend(struct sim_packet *packet)
 {
-	struct sim_op *op = packet->lender;
-
-	if (!op)
-		return;
-	unlink_packet(packet);
-	if (!op->lent && op->state == OP_LENT)
-		notice(op);
+	give_back(packet, unlink_packet);
 }
 
 void peal__sim_zc_forget(struct sim_op *op)
